@@ -1,0 +1,150 @@
+//! Error numbers of the Linux ABI (x86-64 values; `errno(3)`).
+//!
+//! The numbers from 512 up never reach user space: a blocking call that was cut short returns one of them, and the
+//! signal code decides at the user boundary whether to restart the call or to report `EINTR`.
+
+use core::fmt;
+
+/// An error number; never zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(u16);
+
+impl Errno {
+    /// The positive number, as C's `errno` holds it.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// What a system call returns in its result register: minus the number.
+    pub const fn to_return(self) -> i64 {
+        -(self.0 as i64)
+    }
+
+    /// The error with that number, if it is one this kernel knows.
+    pub fn from_number(number: u16) -> Option<Errno> {
+        TABLE.iter().find(|row| row.0 == number).map(|_| Errno(number))
+    }
+
+    /// The symbolic name, such as `ENOENT`.
+    pub fn name(self) -> &'static str {
+        TABLE.iter().find(|row| row.0 == self.0).map_or("E?", |row| row.1)
+    }
+
+    /// A sentence for people.
+    pub fn message(self) -> &'static str {
+        TABLE.iter().find(|row| row.0 == self.0).map_or("Unknown error", |row| row.2)
+    }
+
+    /// True for the internal restart codes.
+    pub const fn is_restart(self) -> bool {
+        self.0 >= 512
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message(), self.name())
+    }
+}
+
+impl core::error::Error for Errno {}
+
+macro_rules! errors {
+    ($($number:literal $name:ident $message:literal,)*) => {
+        impl Errno {
+            $(#[doc = $message] pub const $name: Errno = Errno($number);)*
+        }
+        static TABLE: &[(u16, &str, &str)] = &[$(($number, stringify!($name), $message),)*];
+    };
+}
+
+errors! {
+    1 EPERM "Operation not permitted",
+    2 ENOENT "No such file or directory",
+    3 ESRCH "No such process",
+    4 EINTR "Interrupted system call",
+    5 EIO "Input/output error",
+    6 ENXIO "No such device or address",
+    7 E2BIG "Argument list too long",
+    8 ENOEXEC "Exec format error",
+    9 EBADF "Bad file descriptor",
+    10 ECHILD "No child processes",
+    11 EAGAIN "Resource temporarily unavailable",
+    12 ENOMEM "Cannot allocate memory",
+    13 EACCES "Permission denied",
+    14 EFAULT "Bad address",
+    15 ENOTBLK "Block device required",
+    16 EBUSY "Device or resource busy",
+    17 EEXIST "File exists",
+    18 EXDEV "Invalid cross-device link",
+    19 ENODEV "No such device",
+    20 ENOTDIR "Not a directory",
+    21 EISDIR "Is a directory",
+    22 EINVAL "Invalid argument",
+    23 ENFILE "Too many open files in system",
+    24 EMFILE "Too many open files",
+    25 ENOTTY "Inappropriate ioctl for device",
+    26 ETXTBSY "Text file busy",
+    27 EFBIG "File too large",
+    28 ENOSPC "No space left on device",
+    29 ESPIPE "Illegal seek",
+    30 EROFS "Read-only file system",
+    31 EMLINK "Too many links",
+    32 EPIPE "Broken pipe",
+    33 EDOM "Numerical argument out of domain",
+    34 ERANGE "Numerical result out of range",
+    35 EDEADLK "Resource deadlock avoided",
+    36 ENAMETOOLONG "File name too long",
+    37 ENOLCK "No locks available",
+    38 ENOSYS "Function not implemented",
+    39 ENOTEMPTY "Directory not empty",
+    40 ELOOP "Too many levels of symbolic links",
+    42 ENOMSG "No message of desired type",
+    61 ENODATA "No data available",
+    62 ETIME "Timer expired",
+    71 EPROTO "Protocol error",
+    74 EBADMSG "Bad message",
+    75 EOVERFLOW "Value too large for defined data type",
+    84 EILSEQ "Invalid or incomplete multibyte or wide character",
+    88 ENOTSOCK "Socket operation on non-socket",
+    89 EDESTADDRREQ "Destination address required",
+    90 EMSGSIZE "Message too long",
+    91 EPROTOTYPE "Protocol wrong type for socket",
+    92 ENOPROTOOPT "Protocol not available",
+    93 EPROTONOSUPPORT "Protocol not supported",
+    94 ESOCKTNOSUPPORT "Socket type not supported",
+    95 EOPNOTSUPP "Operation not supported",
+    96 EPFNOSUPPORT "Protocol family not supported",
+    97 EAFNOSUPPORT "Address family not supported by protocol",
+    98 EADDRINUSE "Address already in use",
+    99 EADDRNOTAVAIL "Cannot assign requested address",
+    100 ENETDOWN "Network is down",
+    101 ENETUNREACH "Network is unreachable",
+    103 ECONNABORTED "Software caused connection abort",
+    104 ECONNRESET "Connection reset by peer",
+    105 ENOBUFS "No buffer space available",
+    106 EISCONN "Transport endpoint is already connected",
+    107 ENOTCONN "Transport endpoint is not connected",
+    108 ESHUTDOWN "Cannot send after transport endpoint shutdown",
+    110 ETIMEDOUT "Connection timed out",
+    111 ECONNREFUSED "Connection refused",
+    112 EHOSTDOWN "Host is down",
+    113 EHOSTUNREACH "No route to host",
+    114 EALREADY "Operation already in progress",
+    115 EINPROGRESS "Operation now in progress",
+    116 ESTALE "Stale file handle",
+    122 EDQUOT "Disk quota exceeded",
+    125 ECANCELED "Operation canceled",
+    130 EOWNERDEAD "Owner died",
+    131 ENOTRECOVERABLE "State not recoverable",
+    512 ERESTARTSYS "Restart the call after the signal handler if SA_RESTART",
+    513 ERESTARTNOINTR "Restart the call always",
+    514 ERESTARTNOHAND "Restart the call if no handler ran",
+    516 ERESTART_RESTARTBLOCK "Restart through restart_syscall",
+}

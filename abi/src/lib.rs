@@ -1,0 +1,8 @@
+//! What kernel, services and SDKs agree on: system-call tables as data, wire structures, error numbers, boot information.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod boot;
+pub mod errno;
+
+pub use errno::Errno;

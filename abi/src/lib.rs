@@ -4,5 +4,6 @@
 
 pub mod boot;
 pub mod errno;
+pub mod native;
 
 pub use errno::Errno;

@@ -1,1 +1,57 @@
-fn main() {}
+//! `cargo xtask`: everything a developer does with AIOS, from a bare Debian machine to a booted agent.
+//!
+//! Each command makes what it needs: it installs the Debian packages that are missing (when root), compiles what changed,
+//! assembles images, starts QEMU. A second run finds all of that done and starts within seconds.
+
+mod build;
+mod cpio;
+mod exec;
+mod packages;
+mod paths;
+mod progress;
+mod suites;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Build, boot, test and measure AIOS.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compile the kernel, the UEFI loader and the first process into target/aios
+    Build(build::Arguments),
+    /// Run the tests, on the host and booted
+    Test(suites::Arguments),
+    /// Remove everything that was built
+    Clean,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Build(arguments) => build::command(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Test(arguments) => suites::command(&arguments),
+        Command::Clean => paths::clean().map(|()| ExitCode::SUCCESS),
+    }
+}

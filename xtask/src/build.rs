@@ -1,0 +1,142 @@
+//! `cargo xtask build`: every artefact that a machine boots from.
+//!
+//! Each compilation that needs its own compiler flags has its own cargo target directory, so that none invalidates another.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::cpio::Archive;
+use crate::exec;
+use crate::paths;
+use crate::toolchain::{self, KERNEL_TARGET, LOADER_TARGET, Toolchain};
+
+/// Compile the kernel, the UEFI loader and the first process into target/aios.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Optimise (the default)
+    #[arg(long, conflicts_with = "debug")]
+    release: bool,
+    /// Compile without optimisation, with debug assertions and overflow checks
+    #[arg(long)]
+    debug: bool,
+}
+
+/// How to compile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    Release,
+    Debug,
+}
+
+/// What a machine boots from.
+pub struct Artefacts {
+    pub kernel: PathBuf,
+    pub initramfs: PathBuf,
+    pub loader: PathBuf,
+}
+
+/// Flags of kernel code: linked in the top 2 GiB, no relocation, frame pointers for backtraces.
+const KERNEL_FLAGS: &[&str] =
+    &["-Crelocation-model=static", "-Ccode-model=kernel", "-Cforce-frame-pointers=yes", "-Clink-arg=--build-id=none"];
+
+/// Directories that the first process finds.
+const DIRECTORIES: &[&str] = &["dev", "proc", "mnt", "tmp", "sys", "image", "agent", "share", "root", "run"];
+
+/// Runs the command.
+pub fn command(arguments: &Arguments) -> Result<()> {
+    let profile = if arguments.debug { Profile::Debug } else { Profile::Release };
+    let toolchain = toolchain::find()?;
+    println!("using {}", toolchain.describe());
+    let artefacts = build_with(&toolchain, profile)?;
+    for path in [&artefacts.kernel, &artefacts.initramfs, &artefacts.loader] {
+        let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
+        println!("{:>10} bytes  {}", size, path.display());
+    }
+    Ok(())
+}
+
+/// Builds everything with the first toolchain that can.
+pub fn build(profile: Profile) -> Result<Artefacts> {
+    build_with(&toolchain::find()?, profile)
+}
+
+fn build_with(toolchain: &Toolchain, profile: Profile) -> Result<Artefacts> {
+    let vdso = vdso(toolchain)?;
+    let kernel = kernel(toolchain, profile, vdso.as_deref())?;
+    let loader = loader(toolchain)?;
+    let initramfs = initramfs()?;
+    Ok(Artefacts { kernel, initramfs, loader })
+}
+
+impl Profile {
+    fn select(self, cargo: &mut Command) -> &'static str {
+        match self {
+            Profile::Debug => "debug",
+            Profile::Release => {
+                cargo.arg("--release");
+                "release"
+            }
+        }
+    }
+}
+
+/// A cargo target directory for one set of flags.
+fn target_dir(name: &str) -> PathBuf {
+    paths::aios().join("build").join(name)
+}
+
+/// The code that the kernel maps into every process so that clocks can be read without a system call.
+fn vdso(_toolchain: &Toolchain) -> Result<Option<PathBuf>> {
+    Ok(None)
+}
+
+fn kernel(toolchain: &Toolchain, profile: Profile, vdso: Option<&Path>) -> Result<PathBuf> {
+    let dir = target_dir("kernel");
+    let script = paths::root().join("kernel/kernel.ld");
+    let script = format!("-Clink-arg=-T{}", script.display());
+    let mut flags = KERNEL_FLAGS.to_vec();
+    flags.push(&script);
+    let mut cargo = toolchain.cargo("build", KERNEL_TARGET, &dir, &flags);
+    cargo.args(["--package", "kernel"]);
+    if let Some(vdso) = vdso {
+        cargo.env("AIOS_VDSO", vdso);
+    }
+    let folder = profile.select(&mut cargo);
+    exec::run("Building the kernel", &mut cargo)?;
+    let elf = paths::artefact("kernel.elf");
+    paths::copy_if_changed(&dir.join(KERNEL_TARGET).join(folder).join("kernel"), &elf)?;
+    Ok(elf)
+}
+
+fn loader(toolchain: &Toolchain) -> Result<PathBuf> {
+    let dir = target_dir("loader");
+    let mut cargo = toolchain.cargo("build", LOADER_TARGET, &dir, &[]);
+    cargo.args(["--package", "aios-boot", "--release"]);
+    exec::run("Building the UEFI loader", &mut cargo)?;
+    let efi = paths::artefact("aios-boot.efi");
+    paths::copy_if_changed(&dir.join(LOADER_TARGET).join("release/aios-boot.efi"), &efi)?;
+    Ok(efi)
+}
+
+/// The first process, static so that it needs no file but itself, in an archive with the directories it expects.
+fn initramfs() -> Result<PathBuf> {
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let dir = target_dir("user");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(paths::root()).env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    cargo.args(["build", "--color=never", "--release", "--package", "aios-supervisor", "--target", TARGET]);
+    cargo.arg("--target-dir").arg(&dir);
+    exec::run("Building the supervisor", &mut cargo)?;
+    let supervisor = dir.join(TARGET).join("release/aios-supervisor");
+    let init = std::fs::read(&supervisor).with_context(|| format!("cannot read {}", supervisor.display()))?;
+    let mut archive = Archive::default();
+    for directory in DIRECTORIES {
+        archive.directory(directory, 0o755);
+    }
+    archive.file("init", 0o755, &init);
+    let path = paths::artefact("initramfs.cpio");
+    paths::write_if_changed(&path, &archive.finish())?;
+    Ok(path)
+}

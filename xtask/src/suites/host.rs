@@ -1,0 +1,43 @@
+//! `cargo test` over every crate that builds for the host.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::Report;
+use crate::paths;
+use crate::progress::Step;
+
+/// Runs all host tests; each test function counts as one case.
+pub fn run(report: &mut Report) -> Result<()> {
+    let step = Step::new("Host tests");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(paths::root()).args(["test", "--no-fail-fast", "--color=never"]);
+    let output = cargo.output().context("cannot start cargo")?;
+    drop(step);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let mut failures = Vec::new();
+    for line in stdout.lines() {
+        let Some(result) = line.strip_prefix("test ") else { continue };
+        match result.rsplit_once(" ... ") {
+            Some((_, "ok")) => report.passed_many(1),
+            Some((name, "FAILED")) => failures.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    let clean = failures.is_empty();
+    for name in failures {
+        report.fail(&name, &explanation(&stdout, &name));
+    }
+    if clean && !output.status.success() {
+        report.fail("cargo test", &String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// What a failed test printed: the part that the test runner puts between two `----` headings.
+fn explanation(stdout: &str, name: &str) -> String {
+    let heading = format!("---- {name} stdout ----");
+    let lines = stdout.lines().skip_while(|line| *line != heading).skip(1);
+    lines.take_while(|line| !line.starts_with("---- ") && *line != "failures:").collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,147 @@
+//! `cargo xtask test`: the suites as data, and the one place that counts and prints.
+//!
+//! A suite is a name and a function that records cases into a [`Report`]. To add one, write a module with such a function
+//! and a line in [`ALL`].
+
+mod host;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use indicatif::ProgressBar;
+
+use crate::progress;
+
+/// Run the tests, on the host and booted.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Run only this suite (may be given several times)
+    #[arg(long, value_name = "NAME")]
+    suite: Vec<String>,
+    /// List the suites and end
+    #[arg(long)]
+    list: bool,
+    /// Also run the fuzz targets, each for a short while
+    #[arg(long)]
+    fuzz: bool,
+}
+
+/// One set of tests that can run alone.
+pub struct Suite {
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub about: &'static str,
+    /// Runs the cases. An error counts as one failed case: what the suite needed could not be made.
+    pub run: fn(&mut Report) -> Result<()>,
+    /// Whether a plain `cargo xtask test` leaves it out.
+    pub on_request: bool,
+}
+
+/// Every suite, in the order in which they run: the quick ones first.
+const ALL: &[Suite] =
+    &[Suite { name: "host", about: "unit and property tests of every crate, on this machine", run: host::run, on_request: false }];
+
+/// Collects the results of one suite, and shows them as they come.
+pub struct Report {
+    suite: &'static str,
+    bar: ProgressBar,
+    passed: usize,
+    failed: Vec<String>,
+}
+
+impl Report {
+    fn new(suite: &'static str) -> Report {
+        Report { suite, bar: progress::bar(0, suite), passed: 0, failed: Vec::new() }
+    }
+
+    /// Says how many cases are to come, for the progress bar.
+    pub fn expect(&mut self, cases: usize) {
+        self.bar.inc_length(cases as u64);
+    }
+
+    /// Names the case that runs now.
+    pub fn begin(&mut self, case: &str) {
+        self.bar.set_message(case.to_owned());
+    }
+
+    /// Records that a case passed.
+    pub fn pass(&mut self, case: &str) {
+        self.passed += 1;
+        self.bar.set_message(case.to_owned());
+        self.bar.inc(1);
+    }
+
+    /// Records that a case failed; `why` may have several lines.
+    pub fn fail(&mut self, case: &str, why: &str) {
+        self.failed.push(case.to_owned());
+        self.bar.suspend(|| {
+            println!("FAILED {}/{case}", self.suite);
+            for line in why.lines() {
+                println!("    {line}");
+            }
+        });
+        self.bar.inc(1);
+    }
+
+    /// Records a case by its result; the whole chain of an error is shown.
+    pub fn record(&mut self, case: &str, result: Result<()>) {
+        match result {
+            Ok(()) => self.pass(case),
+            Err(error) => self.fail(case, &format!("{error:#}")),
+        }
+    }
+
+    /// Records many passed cases at once, from a runner that counts itself.
+    pub fn passed_many(&mut self, cases: usize) {
+        self.passed += cases;
+        self.bar.inc(cases as u64);
+    }
+}
+
+/// Runs what was asked for; prints one line a suite, then `N passed, N failed`.
+pub fn command(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.list {
+        for suite in ALL {
+            println!("{:<14} {}", suite.name, suite.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for suite in select(arguments)? {
+        let started = Instant::now();
+        let mut report = Report::new(suite.name);
+        if let Err(error) = (suite.run)(&mut report) {
+            report.fail("set-up", &format!("{error:#}"));
+        }
+        report.bar.finish_and_clear();
+        println!(
+            "{:<14} {} passed, {} failed ({:.1} s)",
+            suite.name,
+            report.passed,
+            report.failed.len(),
+            started.elapsed().as_secs_f32()
+        );
+        passed += report.passed;
+        failed += report.failed.len();
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn select(arguments: &Arguments) -> Result<Vec<&'static Suite>> {
+    for name in &arguments.suite {
+        if !ALL.iter().any(|suite| suite.name == name) {
+            let names: Vec<_> = ALL.iter().map(|suite| suite.name).collect();
+            bail!("there is no suite `{name}`; there are {}", names.join(", "));
+        }
+    }
+    let wanted = |suite: &&Suite| {
+        if arguments.suite.is_empty() {
+            !suite.on_request || (arguments.fuzz && suite.name == "fuzz")
+        } else {
+            arguments.suite.iter().any(|name| name == suite.name)
+        }
+    };
+    Ok(ALL.iter().filter(wanted).collect())
+}

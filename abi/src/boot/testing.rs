@@ -1,0 +1,80 @@
+//! A sparse physical memory and encoders for the boot tests.
+
+extern crate std;
+use std::collections::BTreeMap;
+use std::vec::Vec;
+
+use super::{BOOT_MAGIC, BOOT_VERSION, BootInfo, Framebuffer, MemoryRegion, PhysRead, method, pixel_format};
+
+/// Bytes that were put can be read, all others cannot.
+#[derive(Default)]
+pub(super) struct Memory(BTreeMap<u64, u8>);
+
+impl Memory {
+    pub(super) fn put(&mut self, at: u64, bytes: &[u8]) {
+        self.0.extend((at..).zip(bytes.iter().copied()));
+    }
+
+    /// Changes one byte if it exists.
+    pub(super) fn poke(&mut self, at: u64, value: u8) {
+        if let Some(byte) = self.0.get_mut(&at) {
+            *byte = value;
+        }
+    }
+}
+
+impl PhysRead for Memory {
+    fn read(&self, addr: u64, out: &mut [u8]) -> bool {
+        (addr..).zip(out).all(|(at, byte)| self.0.get(&at).map(|value| *byte = *value).is_some())
+    }
+}
+
+pub(super) fn bytes(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+/// Boot information that passes its check.
+pub(super) fn sample_info() -> BootInfo {
+    BootInfo {
+        magic: BOOT_MAGIC,
+        version: BOOT_VERSION,
+        size: BootInfo::SIZE_V1,
+        method: method::UEFI,
+        memory_map_len: 2,
+        memory_map: 0x8000,
+        cmdline: 0xa000,
+        cmdline_len: 20,
+        initramfs: 0x200_0000,
+        initramfs_len: 0x1_2345,
+        rsdp: 0x7fe_0014,
+        kernel_start: 0x40_0000,
+        kernel_len: 0x20_0000,
+        framebuffer: Framebuffer {
+            addr: 0x8000_0000,
+            width: 1280,
+            height: 800,
+            stride: 5120,
+            format: pixel_format::BGRX,
+        },
+    }
+}
+
+pub(super) fn encode_info(info: &BootInfo) -> Vec<u8> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let longs = |longs: &[u64]| longs.iter().flat_map(|long| long.to_le_bytes()).collect::<Vec<u8>>();
+    let screen = info.framebuffer;
+    [
+        longs(&[info.magic]),
+        words(&[info.version, info.size, info.method, info.memory_map_len]),
+        longs(&[info.memory_map, info.cmdline, info.cmdline_len, info.initramfs, info.initramfs_len]),
+        longs(&[info.rsdp, info.kernel_start, info.kernel_len, screen.addr]),
+        words(&[screen.width, screen.height, screen.stride, screen.format]),
+    ]
+    .concat()
+}
+
+pub(super) fn encode_regions(regions: &[MemoryRegion]) -> Vec<u8> {
+    let entry =
+        |r: &MemoryRegion| bytes(&[&r.start.to_le_bytes(), &r.len.to_le_bytes(), &r.kind.to_le_bytes(), &[0; 4]]);
+    regions.iter().flat_map(entry).collect()
+}

@@ -4,6 +4,7 @@
 
 pub mod boot;
 pub mod errno;
+pub mod linux;
 pub mod native;
 
 pub use errno::Errno;

@@ -1,0 +1,50 @@
+//! Host threads as processors: each gets one of a few numbers, and its own interrupt and preemption state.
+//!
+//! More threads than numbers share them, so a number protects nothing: per-CPU data still needs its lock.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+const CPUS: usize = 8;
+
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+std::thread_local! {
+    static ID: usize = NEXT.fetch_add(1, Ordering::Relaxed) % CPUS;
+    static INTERRUPTS_ON: Cell<bool> = const { Cell::new(true) };
+    static PREEMPT_DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+pub(crate) fn cpu_id() -> usize {
+    ID.with(|id| *id)
+}
+
+pub(crate) fn cpu_count() -> usize {
+    CPUS
+}
+
+/// Turns interrupts off and says whether they were on.
+pub(crate) fn interrupts_off() -> bool {
+    INTERRUPTS_ON.with(|on| on.replace(false))
+}
+
+pub(crate) fn interrupts_on() {
+    INTERRUPTS_ON.with(|on| on.set(true));
+}
+
+/// Interrupts are calls that other host threads make at any time: letting them run is all there is to wait for.
+pub(crate) fn wait_for_interrupt() {
+    std::thread::yield_now();
+}
+
+pub(crate) fn preempt_off() {
+    PREEMPT_DEPTH.with(|depth| depth.set(depth.get() + 1));
+}
+
+pub(crate) fn preempt_on() {
+    PREEMPT_DEPTH.with(|depth| depth.set(depth.get() - 1));
+}
+
+pub(crate) fn preempt_depth() -> u32 {
+    PREEMPT_DEPTH.with(Cell::get)
+}

@@ -28,7 +28,7 @@ pub fn parse(memory: &impl PhysRead, info: u64, out: &mut RawBoot) -> Result<(),
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::super::testing::{Memory, encode_info, encode_regions, sample_info};
+    use super::super::testing::{Memory, encode_regions, sample_info};
     use super::super::{BOOT_MAGIC, memory_kind};
     use super::*;
     use proptest::prelude::*;
@@ -37,7 +37,7 @@ mod tests {
 
     fn machine(info: &BootInfo, regions: &[MemoryRegion]) -> Memory {
         let mut memory = Memory::default();
-        memory.put(AT, &encode_info(info));
+        memory.put(AT, &info.to_bytes());
         memory.put(info.memory_map, &encode_regions(regions));
         memory
     }
@@ -71,7 +71,7 @@ mod tests {
         #[test]
         fn flipped_bytes_never_panic(at in 0usize..INFO, value in any::<u8>()) {
             let info = sample_info();
-            let mut bytes = encode_info(&info);
+            let mut bytes = info.to_bytes();
             bytes[at] = value;
             let mut memory = machine(&info, &[MemoryRegion::new(0, 64 << 20, memory_kind::USABLE); 2]);
             memory.put(AT, &bytes);

@@ -59,22 +59,6 @@ pub(super) fn sample_info() -> BootInfo {
     }
 }
 
-pub(super) fn encode_info(info: &BootInfo) -> Vec<u8> {
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    let longs = |longs: &[u64]| longs.iter().flat_map(|long| long.to_le_bytes()).collect::<Vec<u8>>();
-    let screen = info.framebuffer;
-    [
-        longs(&[info.magic]),
-        words(&[info.version, info.size, info.method, info.memory_map_len]),
-        longs(&[info.memory_map, info.cmdline, info.cmdline_len, info.initramfs, info.initramfs_len]),
-        longs(&[info.rsdp, info.kernel_start, info.kernel_len, screen.addr]),
-        words(&[screen.width, screen.height, screen.stride, screen.format]),
-    ]
-    .concat()
-}
-
 pub(super) fn encode_regions(regions: &[MemoryRegion]) -> Vec<u8> {
-    let entry =
-        |r: &MemoryRegion| bytes(&[&r.start.to_le_bytes(), &r.len.to_le_bytes(), &r.kind.to_le_bytes(), &[0; 4]]);
-    regions.iter().flat_map(entry).collect()
+    regions.iter().flat_map(MemoryRegion::to_bytes).collect()
 }

@@ -1,7 +1,7 @@
 //! The native ABI: how a program speaks to AIOS as AIOS.
 //!
 //! The same `syscall` instruction as the Linux personality, `rax = NATIVE_BASE | n`, arguments in
-//! `rdi rsi rdx r10 r8 r9`, the result in `rax`: zero or more is success, `-errno` is failure. Any process may use
+//! `rdi rsi rdx r10 r8 r9`, the result in `rax`: -4095 to -1 is `-errno`, all else is success. Any process may use
 //! both personalities.
 //!
 //! Structures cross the boundary little-endian, without padding, with their own size in the first four bytes

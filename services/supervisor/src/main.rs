@@ -1,1 +1,75 @@
-fn main() {}
+//! The first process of AIOS.
+//!
+//! It is the `/init` of the system agent: mounts what the machine offers, spawns the agent that the kernel command line
+//! asks for, waits for its end, reports, and powers the machine off. Whatever goes wrong ends in an error line for the
+//! host and a power-off: nobody is there to restart a first process, and a machine that hangs tells nobody why.
+
+mod cmdline;
+mod control;
+mod error;
+mod manifest;
+mod mounts;
+mod native;
+mod report;
+mod spawn;
+
+use std::fs;
+
+use cmdline::{Cmdline, Mode};
+use control::Control;
+use error::{Context, Error};
+use manifest::Manifest;
+
+fn main() {
+    if let Err(error) = run() {
+        let message = error.to_string();
+        eprintln!("aios: {message}");
+        Control::open().error(&message);
+    }
+    let error = power_off();
+    // The kernel takes it from here: the end of the first process stops the machine.
+    eprintln!("aios: cannot power off: {error}");
+    std::process::exit(1);
+}
+
+fn run() -> Result<(), Error> {
+    mounts::basic()?;
+    let text = fs::read_to_string("/proc/cmdline").context("cannot read /proc/cmdline")?;
+    let cmdline = Cmdline::parse(&text)?;
+    mounts::shared("image", mounts::IMAGE, true)?;
+    let manifest = match cmdline.mode {
+        Mode::Run => {
+            mounts::shared("agent", mounts::AGENT, true)?;
+            let text = fs::read_to_string(mounts::MANIFEST).context("cannot read the agent's agent.toml")?;
+            Manifest::parse(&text)?
+        }
+        Mode::Shell => Manifest::shell(),
+    };
+    if cmdline.share {
+        mounts::shared("share", mounts::SHARE, false)?;
+    }
+    let id = spawn::spawn(&manifest, &cmdline)?;
+    Control::open().spawned(&manifest.name, id);
+    let record = native::wait(id).map_err(|errno| Error::new(format!("cannot wait for agent {id}: {errno}")))?;
+    reap();
+    let end = report::End::of(&record);
+    if let Some(line) = &end.line {
+        eprintln!("aios: {line}");
+    }
+    Control::open().exited(&manifest.name, id, &end);
+    Ok(())
+}
+
+/// Collects the processes that were left to us. An agent's own go to the agent's first process, so there are rarely any.
+fn reap() {
+    while let Ok(Some(_)) = rustix::process::waitpid(None, rustix::process::WaitOptions::NOHANG) {}
+}
+
+/// Writes files back and switches the machine off; comes back only with an error.
+fn power_off() -> std::io::Error {
+    rustix::fs::sync();
+    match rustix::system::reboot(rustix::system::RebootCommand::PowerOff) {
+        Err(errno) => errno.into(),
+        Ok(()) => std::io::Error::other("the machine is still on"),
+    }
+}

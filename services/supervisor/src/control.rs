@@ -1,0 +1,97 @@
+//! Tells the host what happens: one JSON object a line, on the second serial port, after the mark `@aios `.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+
+use aios_abi::native::AgentId;
+use serde::Serialize;
+
+use crate::report::End;
+
+const PORT: &str = "/dev/ttyS1";
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Event<'a> {
+    AgentSpawned {
+        agent: &'a str,
+        id: String,
+    },
+    AgentExited {
+        agent: &'a str,
+        id: String,
+        #[serde(flatten)]
+        end: &'a End,
+    },
+    Error {
+        message: &'a str,
+    },
+}
+
+/// The way to the host.
+pub struct Control {
+    port: Option<File>,
+}
+
+impl Control {
+    /// Opens the port. Without one the lines go to standard error: there is no better place.
+    pub fn open() -> Control {
+        Control { port: OpenOptions::new().write(true).open(PORT).ok() }
+    }
+
+    pub fn spawned(&mut self, agent: &str, id: AgentId) {
+        self.send(&Event::AgentSpawned { agent, id: id.to_string() });
+    }
+
+    pub fn exited(&mut self, agent: &str, id: AgentId, end: &End) {
+        self.send(&Event::AgentExited { agent, id: id.to_string(), end });
+    }
+
+    pub fn error(&mut self, message: &str) {
+        self.send(&Event::Error { message });
+    }
+
+    fn send(&mut self, event: &Event<'_>) {
+        let line = line(event);
+        // In one write, so that no line of the kernel's log comes between.
+        let sent = self.port.as_mut().is_some_and(|port| port.write_all(line.as_bytes()).is_ok());
+        if !sent {
+            eprint!("{line}");
+        }
+    }
+}
+
+fn line(event: &Event<'_>) -> String {
+    // Texts and integers always have a JSON form.
+    let json = serde_json::to_string(event).unwrap_or_else(|_| "{\"event\":\"error\"}".into());
+    format!("@aios {json}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The host reads exactly these.
+    #[test]
+    fn lines_have_the_form_that_the_host_reads() {
+        let id = AgentId::new(1, 1).to_string();
+        assert_eq!(
+            line(&Event::AgentSpawned { agent: "digest", id: id.clone() }),
+            "@aios {\"event\":\"agent-spawned\",\"agent\":\"digest\",\"id\":\"1.1\"}\n"
+        );
+        let end = End { status: "exited", code: Some(0), ..End::default() };
+        assert_eq!(
+            line(&Event::AgentExited { agent: "digest", id: id.clone(), end: &end }),
+            "@aios {\"event\":\"agent-exited\",\"agent\":\"digest\",\"id\":\"1.1\",\"status\":\"exited\",\"code\":0}\n"
+        );
+        let end = End { status: "killed", signal: Some(11), reason: Some("x\ny".into()), ..End::default() };
+        assert_eq!(
+            line(&Event::AgentExited { agent: "x", id, end: &end }),
+            "@aios {\"event\":\"agent-exited\",\"agent\":\"x\",\"id\":\"1.1\",\"status\":\"killed\",\"signal\":11,\"reason\":\"x\\ny\"}\n"
+        );
+        assert_eq!(
+            line(&Event::Error { message: "no \"x\"" }),
+            "@aios {\"event\":\"error\",\"message\":\"no \\\"x\\\"\"}\n"
+        );
+    }
+}

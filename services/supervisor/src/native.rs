@@ -1,0 +1,130 @@
+//! Native system calls. The only `unsafe` of the supervisor: the `syscall` instruction itself.
+
+use std::arch::asm;
+
+use aios_abi::Errno;
+use aios_abi::native::agent::{AgentBind, AgentExitRecord, AgentId, AgentSpawnArgs};
+use aios_abi::native::calls::number;
+use aios_abi::native::{NATIVE_BASE, Slice};
+
+/// What to spawn: [`AgentSpawnArgs`] with Rust's types.
+pub struct Request<'a> {
+    pub name: &'a str,
+    /// Path of the image's root directory, as we see it.
+    pub image: &'a str,
+    pub binds: &'a [Bind<'a>],
+    pub argv: &'a [Vec<u8>],
+    pub env: &'a [Vec<u8>],
+    pub cwd: &'a str,
+    pub stdio: [i32; 3],
+    /// Bytes; 0 for ours.
+    pub memory_limit: u64,
+}
+
+/// A directory that the agent sees too.
+pub struct Bind<'a> {
+    pub source: &'a str,
+    pub target: &'a str,
+    /// Of [`aios_abi::native::agent::bind_flag`].
+    pub flags: u32,
+}
+
+/// AgentSpawn.
+pub fn spawn(request: &Request<'_>) -> Result<AgentId, Errno> {
+    let binds: Vec<AgentBind> = request
+        .binds
+        .iter()
+        .map(|bind| AgentBind {
+            source: slice(bind.source.as_bytes()),
+            target: slice(bind.target.as_bytes()),
+            flags: bind.flags,
+            reserved: 0,
+        })
+        .collect();
+    let argv: Vec<Slice> = request.argv.iter().map(|word| slice(word)).collect();
+    let env: Vec<Slice> = request.env.iter().map(|entry| slice(entry)).collect();
+    let args = AgentSpawnArgs {
+        size: size_of::<AgentSpawnArgs>() as u32,
+        name: slice(request.name.as_bytes()),
+        image: slice(request.image.as_bytes()),
+        binds: slice(&binds),
+        argv: slice(&argv),
+        env: slice(&env),
+        cwd: slice(request.cwd.as_bytes()),
+        stdio: request.stdio,
+        memory_limit: request.memory_limit,
+        ..Default::default()
+    };
+    // SAFETY: AgentSpawn only reads: `args` and all that it points to, alive until the end of this function.
+    let id = unsafe { call(number::AGENT_SPAWN, [(&raw const args).expose_provenance() as u64, 0, 0]) }?;
+    AgentId::from_raw(id).ok_or(Errno::EPROTO)
+}
+
+/// AgentWait, until that agent has ended.
+pub fn wait(id: AgentId) -> Result<AgentExitRecord, Errno> {
+    let mut record = AgentExitRecord::default();
+    loop {
+        let pointer = (&raw mut record).expose_provenance() as u64;
+        // SAFETY: AgentWait writes at most `record.size` bytes, the size of `record`, at `record`, which is ours alone;
+        // any bytes are a valid value of it.
+        match unsafe { call(number::AGENT_WAIT, [id.raw(), pointer, 0]) } {
+            Ok(_) => return Ok(record),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn slice<T>(values: &[T]) -> Slice {
+    Slice { ptr: values.as_ptr().expose_provenance() as u64, len: values.len() as u64 }
+}
+
+/// Makes a native call.
+///
+/// # Safety
+/// 1. Memory that the call reads through `arguments` is initialised and stays valid for the call.
+/// 2. Memory that it writes through them is exclusively the caller's, and any bytes are valid in it.
+unsafe fn call(number: u32, arguments: [u64; 3]) -> Result<u64, Errno> {
+    let [first, second, third] = arguments;
+    let result: u64;
+    // SAFETY: the kernel keeps all registers but rax, rcx and r11, and the stack; what it does to memory is what the
+    // caller promises to be fine (1, 2). On a kernel without native calls the number is unknown and nothing happens.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") NATIVE_BASE | u64::from(number) => result,
+            in("rdi") first,
+            in("rsi") second,
+            in("rdx") third,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    match result.wrapping_neg() {
+        negated @ 1..=4095 => Err(u16::try_from(negated).ok().and_then(Errno::from_number).unwrap_or(Errno::EPROTO)),
+        _ => Ok(result),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On the build host's Linux a native call is an unknown call, and its error comes back as one.
+    #[test]
+    fn a_kernel_without_native_calls_says_so() {
+        let request = Request {
+            name: "x",
+            image: "/",
+            binds: &[],
+            argv: &[b"true".to_vec()],
+            env: &[],
+            cwd: "/",
+            stdio: [-1; 3],
+            memory_limit: 0,
+        };
+        assert_eq!(spawn(&request).err(), Some(Errno::ENOSYS));
+        assert_eq!(wait(AgentId::new(1, 1)).err(), Some(Errno::ENOSYS));
+    }
+}

@@ -1,0 +1,91 @@
+//! Builds the argument of AgentSpawn from a manifest and makes the call.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+
+use aios_abi::native::agent::{AgentId, bind_flag};
+
+use crate::cmdline::Cmdline;
+use crate::error::{Context, Error};
+use crate::manifest::Manifest;
+use crate::mounts;
+use crate::native::{self, Bind, Request};
+
+/// Environment of an agent that its manifest can override.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("HOME", "/root"),
+    ("LANG", "C.UTF-8"),
+    ("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"),
+    ("TERM", "vt220"),
+    ("USER", "root"),
+];
+
+/// Spawns the agent with the console as its standard streams.
+pub fn spawn(manifest: &Manifest, cmdline: &Cmdline) -> Result<AgentId, Error> {
+    let console = console()?;
+    let fd = console.as_raw_fd();
+    let argv = command(manifest, cmdline);
+    let env = environment(manifest, cmdline);
+    let mut binds = Vec::new();
+    if cmdline.mode == crate::cmdline::Mode::Run {
+        binds.push(Bind { source: mounts::AGENT, target: "/agent", flags: bind_flag::READ_ONLY });
+    }
+    if cmdline.share {
+        binds.push(Bind { source: mounts::SHARE, target: "/share", flags: 0 });
+    }
+    native::spawn(&Request {
+        name: &manifest.name,
+        image: mounts::IMAGE,
+        binds: &binds,
+        argv: &argv,
+        env: &env,
+        cwd: &manifest.cwd,
+        stdio: [fd; 3],
+        memory_limit: manifest.limits.memory.unwrap_or(0),
+    })
+    .context(&format!("cannot spawn agent {} ({})", manifest.name, manifest.command.join(" ")))
+}
+
+/// The console, opened anew: the agent's session makes it its controlling terminal, ours must not hold it.
+fn console() -> Result<File, Error> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = OFlags::NOCTTY.bits().cast_signed();
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open("/dev/console")
+        .context("cannot open /dev/console")
+}
+
+fn command(manifest: &Manifest, cmdline: &Cmdline) -> Vec<Vec<u8>> {
+    manifest.command.iter().map(|word| word.as_bytes().to_vec()).chain(cmdline.args.iter().cloned()).collect()
+}
+
+fn environment(manifest: &Manifest, cmdline: &Cmdline) -> Vec<Vec<u8>> {
+    let mut all: BTreeMap<&str, &str> = ENVIRONMENT.iter().copied().collect();
+    all.extend(cmdline.term.as_deref().map(|term| ("TERM", term)));
+    all.insert("AIOS_AGENT", &manifest.name);
+    all.extend(manifest.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    all.iter().map(|(key, value)| format!("{key}={value}").into_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_overrides_and_arguments_are_added() {
+        let manifest =
+            Manifest::parse("name=\"n\"\nimage=\"i\"\ncommand=[\"p\",\"q\"]\nenv={TERM=\"dumb\",X=\"1\"}").unwrap();
+        let cmdline = Cmdline::parse("aios.run aios.args=r aios.term=xterm").unwrap();
+        assert_eq!(command(&manifest, &cmdline), [b"p", b"q", b"r"]);
+        let environment = environment(&manifest, &cmdline);
+        for wanted in ["TERM=dumb", "X=1", "AIOS_AGENT=n", "HOME=/root"] {
+            assert!(environment.contains(&wanted.as_bytes().to_vec()), "{wanted}");
+        }
+        assert_eq!(environment.iter().filter(|entry| entry.starts_with(b"TERM=")).count(), 1);
+    }
+}

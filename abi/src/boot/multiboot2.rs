@@ -235,6 +235,19 @@ mod tests {
     }
 
     #[test]
+    fn information_dumped_from_grub_2_06_is_understood() {
+        let memory = Memory::dumped(include_str!("fixtures/grub-multiboot2.hex"));
+        let mut out = RawBoot::new();
+        parse(&memory, 0x10_00f8, IMAGE, &mut out).unwrap();
+        assert_eq!(out.info.read_cmdline(&memory, &mut [0; 64]), Ok("aios.run quiet"));
+        assert_eq!((out.info.initramfs, out.info.initramfs_len), (0x10_1000, 100_000));
+        assert_eq!((out.info.framebuffer.width, out.info.framebuffer.height), (1024, 768));
+        let mut signature = [0; 8];
+        assert!(memory.read(out.info.rsdp, &mut signature) && signature == *b"RSD PTR ");
+        assert!(out.regions().iter().any(|r| r.kind == memory_kind::USABLE && r.len > 100 << 20));
+    }
+
+    #[test]
     fn a_text_screen_is_no_framebuffer() {
         let mut tags = usual();
         let text = bytes(&[

@@ -158,6 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn start_information_dumped_from_qemu_7_2_is_understood() {
+        let memory = Memory::dumped(include_str!("fixtures/qemu-pvh.hex"));
+        let mut out = RawBoot::new();
+        parse(&memory, 0x21e0, IMAGE, &mut out).unwrap();
+        assert_eq!(out.info.read_cmdline(&memory, &mut [0; 64]), Ok("aios.run quiet"));
+        assert_eq!((out.info.initramfs, out.info.initramfs_len, out.info.rsdp), (0x7fb_f000, 100_000, 0xf_59e0));
+        let usable: u64 = out.regions().iter().filter(|r| r.kind == memory_kind::USABLE).map(|r| r.len).sum();
+        // 128 MiB without image, initramfs, ACPI tables, the hole below 1 MiB and three pages of boot information.
+        assert_eq!(usable, (128 << 20) - 0x28_0000 - 0x1_9000 - 0x2_0000 - 0x6_1000 - 0x3000);
+    }
+
+    #[test]
     fn version_0_has_no_memory_map() {
         let mut memory = machine();
         memory.put(INFO + 4, &0u32.to_le_bytes());

@@ -15,6 +15,18 @@ impl Memory {
         self.0.extend((at..).zip(bytes.iter().copied()));
     }
 
+    /// Memory as it was dumped from a machine: lines of an address and bytes, in hexadecimal.
+    pub(super) fn dumped(text: &str) -> Memory {
+        let mut memory = Memory::default();
+        for line in text.lines() {
+            let (at, hex) = line.split_once(' ').unwrap();
+            let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+            let bytes: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+            memory.put(u64::from_str_radix(at, 16).unwrap(), &bytes);
+        }
+        memory
+    }
+
     /// Changes one byte if it exists.
     pub(super) fn poke(&mut self, at: u64, value: u8) {
         if let Some(byte) = self.0.get_mut(&at) {

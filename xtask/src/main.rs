@@ -6,10 +6,16 @@
 mod build;
 mod cpio;
 mod exec;
+mod guest;
+mod image;
+mod machine;
+mod manifest;
 mod packages;
 mod paths;
 mod progress;
+mod run;
 mod suites;
+mod terminal;
 mod toolchain;
 
 use std::process::ExitCode;
@@ -29,8 +35,12 @@ struct Arguments {
 enum Command {
     /// Compile the kernel, the UEFI loader and the first process into target/aios
     Build(build::Arguments),
+    /// Boot AIOS in QEMU and run the agent of a directory, or an interactive shell
+    Run(run::Arguments),
     /// Run the tests, on the host and booted
     Test(suites::Arguments),
+    /// Assemble a root file system from Debian packages into target/aios/images
+    Image(image::Arguments),
     /// Remove everything that was built
     Clean,
 }
@@ -51,7 +61,9 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Build(arguments) => build::command(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Run(arguments) => run::command(&arguments),
         Command::Test(arguments) => suites::command(&arguments),
+        Command::Image(arguments) => image::command(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Clean => paths::clean().map(|()| ExitCode::SUCCESS),
     }
 }

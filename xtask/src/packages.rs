@@ -33,7 +33,10 @@ pub fn ensure(needs: &[Need]) -> Result<()> {
 pub fn install(packages: &[&str]) -> Result<()> {
     let line = format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "));
     if !Path::new("/etc/debian_version").exists() || !exec::exists("apt-get") {
-        bail!("missing: {}. This is not a Debian system: install what its packages of these names hold", packages.join(", "));
+        bail!(
+            "missing: {}. This is not a Debian system: install what its packages of these names hold",
+            packages.join(", ")
+        );
     }
     if exec::capture(Command::new("id").arg("-u"))? != "0" {
         bail!("missing: {}. Run as root: {line}", packages.join(", "));

@@ -39,8 +39,12 @@ pub struct Suite {
 }
 
 /// Every suite, in the order in which they run: the quick ones first.
-const ALL: &[Suite] =
-    &[Suite { name: "host", about: "unit and property tests of every crate, on this machine", run: host::run, on_request: false }];
+const ALL: &[Suite] = &[Suite {
+    name: "host",
+    about: "unit and property tests of every crate, on this machine",
+    run: host::run,
+    on_request: false,
+}];
 
 /// Collects the results of one suite, and shows them as they come.
 pub struct Report {

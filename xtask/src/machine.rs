@@ -1,0 +1,247 @@
+//! The virtual machine that AIOS runs in, as one typed description for `run`, `test` and `bench`.
+//!
+//! Two serial ports: COM1 is the agent's console, COM2 the kernel's log and the control channel. Both are Unix sockets that
+//! this process listens on; a socket holds what was written last even after QEMU has gone. Host directories are 9p mounts.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::build::Artefacts;
+use crate::exec;
+use crate::packages;
+use crate::paths;
+
+/// How the kernel is started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Firmware {
+    /// QEMU enters the kernel directly: the quick way
+    #[default]
+    Pvh,
+    /// UEFI firmware starts the loader, which starts the kernel
+    Uefi,
+}
+
+/// Names of the sockets behind the two serial ports.
+pub const COM1: &str = "com1";
+pub const COM2: &str = "com2";
+
+/// Port that a debugger connects to.
+pub const GDB_PORT: u16 = 1234;
+
+/// A machine that can be started any number of times.
+#[derive(Clone)]
+pub struct Machine {
+    kernel: PathBuf,
+    initramfs: Option<PathBuf>,
+    loader: PathBuf,
+    firmware: Firmware,
+    memory: String,
+    cpus: u32,
+    words: Vec<String>,
+    shares: Vec<Share>,
+    debugger: bool,
+    counting: bool,
+    extra: Vec<OsString>,
+}
+
+#[derive(Clone)]
+struct Share {
+    tag: &'static str,
+    path: PathBuf,
+    writable: bool,
+}
+
+impl Machine {
+    /// AIOS as built: 512 MiB, one CPU, entered through PVH, an empty command line, no shared directories.
+    pub fn new(artefacts: &Artefacts) -> Machine {
+        Machine {
+            kernel: artefacts.kernel.clone(),
+            initramfs: Some(artefacts.initramfs.clone()),
+            loader: artefacts.loader.clone(),
+            firmware: Firmware::Pvh,
+            memory: "512M".to_owned(),
+            cpus: 1,
+            words: Vec::new(),
+            shares: Vec::new(),
+            debugger: false,
+            counting: false,
+            extra: Vec::new(),
+        }
+    }
+
+    /// The way in.
+    pub fn firmware(mut self, firmware: Firmware) -> Machine {
+        self.firmware = firmware;
+        self
+    }
+
+    /// Size of the memory as QEMU writes it: a number with the suffix `M` or `G`.
+    pub fn memory(mut self, size: &str) -> Machine {
+        self.memory = size.to_owned();
+        self
+    }
+
+    /// Number of CPUs.
+    pub fn cpus(mut self, cpus: u32) -> Machine {
+        self.cpus = cpus;
+        self
+    }
+
+    /// Adds a word to the kernel's command line.
+    pub fn word(mut self, word: impl Into<String>) -> Machine {
+        self.words.push(word.into());
+        self
+    }
+
+    /// Offers a host directory to the guest under a 9p mount tag.
+    pub fn share(mut self, tag: &'static str, path: &Path, writable: bool) -> Machine {
+        self.shares.push(Share { tag, path: path.to_owned(), writable });
+        self
+    }
+
+    /// Starts halted, and waits for a debugger on [`GDB_PORT`].
+    pub fn debugger(mut self, debugger: bool) -> Machine {
+        self.debugger = debugger;
+        self
+    }
+
+    /// The command line so far.
+    fn command_line(&self) -> String {
+        self.words.join(" ")
+    }
+
+    /// The QEMU command. It connects to the sockets [`COM1`] and [`COM2`] in `dir`, which must be listened on by then, and
+    /// keeps what else it needs for one run there.
+    ///
+    /// # Errors
+    /// When QEMU or the firmware is missing and cannot be installed, or a file cannot be prepared.
+    pub fn command(&self, dir: &Path) -> Result<Command> {
+        packages::ensure(packages::EMULATOR)?;
+        let mut qemu = emulator();
+        qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"]);
+        qemu.args(["-machine", "q35", "-m", &self.memory, "-smp", &self.cpus.to_string()]);
+        self.processor(&mut qemu);
+        for id in [COM1, COM2] {
+            qemu.arg("-chardev").arg(option(&format!("socket,id={id},server=off,path="), &dir.join(id)));
+            qemu.arg("-serial").arg(format!("chardev:{id}"));
+        }
+        qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+        for share in &self.shares {
+            let tag = share.tag;
+            let access = if share.writable { "" } else { ",readonly=on" };
+            let start = format!("local,id={tag},security_model=none,multidevs=remap{access},path=");
+            qemu.arg("-fsdev").arg(option(&start, &share.path));
+            qemu.arg("-device").arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
+        }
+        if self.debugger {
+            qemu.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{GDB_PORT}")]);
+        }
+        match self.firmware {
+            Firmware::Pvh => self.direct(&mut qemu),
+            Firmware::Uefi => self.uefi(&mut qemu, dir)?,
+        }
+        qemu.args(&self.extra);
+        Ok(qemu)
+    }
+
+    fn processor(&self, qemu: &mut Command) {
+        if self.counting {
+            // Guest time is the number of instructions: repeated runs are identical to the byte.
+            qemu.args(["-accel", "tcg", "-icount", "shift=0,sleep=off", "-seed", "1"]);
+            qemu.args(["-rtc", "base=2026-01-01,clock=vm", "-cpu", "max,-erms,-fsrm"]);
+        } else {
+            qemu.args(["-accel", if has_virtualisation() { "kvm" } else { "tcg" }, "-cpu", "max"]);
+        }
+    }
+
+    fn direct(&self, qemu: &mut Command) {
+        qemu.arg("-kernel").arg(&self.kernel).arg("-append").arg(self.command_line());
+        if let Some(initramfs) = &self.initramfs {
+            qemu.arg("-initrd").arg(initramfs);
+        }
+    }
+
+    fn uefi(&self, qemu: &mut Command, dir: &Path) -> Result<()> {
+        let esp = dir.join("esp");
+        self.system_partition(&esp)?;
+        qemu.args(["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"]);
+        // A snapshot: variables that one run leaves behind must not steer the next.
+        qemu.args(["-drive", "if=pflash,format=raw,unit=1,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.fd"]);
+        qemu.arg("-drive").arg(option("if=none,id=esp,format=raw,file=fat:", &esp));
+        qemu.args(["-device", "ide-hd,drive=esp,bus=ide.0,bootindex=0"]);
+        // The firmware offers a framebuffer only where there is a display.
+        qemu.args(["-device", "VGA"]);
+        Ok(())
+    }
+
+    /// The EFI system partition as a directory: loader, kernel, initramfs, command line.
+    fn system_partition(&self, esp: &Path) -> Result<()> {
+        paths::copy_if_changed(&self.loader, &esp.join("EFI/BOOT/BOOTX64.EFI"))?;
+        paths::copy_if_changed(&self.kernel, &esp.join("aios/kernel.elf"))?;
+        if let Some(initramfs) = &self.initramfs {
+            paths::copy_if_changed(initramfs, &esp.join("aios/initramfs.cpio"))?;
+        }
+        paths::write_if_changed(&esp.join("aios/cmdline.txt"), self.command_line().as_bytes())
+    }
+}
+
+/// QEMU, made to end when the thread that starts it does, however that ends.
+fn emulator() -> Command {
+    const NAME: &str = "qemu-system-x86_64";
+    if !exec::exists("setpriv") {
+        return Command::new(NAME);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", NAME]);
+    command
+}
+
+/// Whether the processor can run a guest itself (Intel VT-x or AMD-V) and lets us.
+fn has_virtualisation() -> bool {
+    let capable = fs::read_to_string("/proc/cpuinfo")
+        .is_ok_and(|info| info.split_ascii_whitespace().any(|flag| flag == "svm" || flag == "vmx"));
+    capable && fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok()
+}
+
+/// A QEMU option that ends in a path; a comma in it must be doubled.
+fn option(start: &str, path: &Path) -> String {
+    format!("{start}{}", path.display().to_string().replace(',', ",,"))
+}
+
+/// Checks a memory size: a whole number of MiB (`M`) or GiB (`G`); a bare number counts MiB.
+pub fn parse_memory(text: &str) -> Result<String> {
+    let digits = text.trim_end_matches(|end: char| end.is_ascii_alphabetic());
+    let suffix = match text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase().as_str() {
+        "" | "M" | "MB" | "MIB" => "M",
+        "G" | "GB" | "GIB" => "G",
+        other => bail!("unknown unit `{other}`: write for example 512M or 2G"),
+    };
+    let number: u32 = digits.parse().with_context(|| format!("`{text}` is no size: write for example 512M or 2G"))?;
+    if number == 0 {
+        bail!("a machine needs memory: write for example 512M or 2G");
+    }
+    Ok(format!("{number}{suffix}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{option, parse_memory};
+    use std::path::Path;
+
+    #[test]
+    fn memory_sizes() {
+        assert_eq!(parse_memory("512M").unwrap(), "512M");
+        assert_eq!(parse_memory("2GiB").unwrap(), "2G");
+        assert_eq!(parse_memory("128").unwrap(), "128M");
+        assert!(parse_memory("lots").is_err() && parse_memory("0").is_err() && parse_memory("1T").is_err());
+    }
+
+    #[test]
+    fn commas_in_paths_are_doubled() {
+        assert_eq!(option("path=", Path::new("/a,b")), "path=/a,,b");
+    }
+}

@@ -54,6 +54,15 @@ pub fn fetch(pins: &[Pin]) -> Result<Vec<Fetched>> {
             continue;
         }
         let candidate = newest(&offered, &pin.package)?;
+        if candidate.version == pin.version {
+            bail!(
+                "the archive offers {} {} with SHA-256 {}, but {} is pinned: it was not used",
+                pin.package,
+                pin.version,
+                candidate.sha256,
+                pin.sha256
+            );
+        }
         eprintln!(
             "warning: {} {} has left the Debian archive; taking {} (`cargo xtask image NAME --update` renews the pins)",
             pin.package, pin.version, candidate.version

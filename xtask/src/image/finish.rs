@@ -1,6 +1,6 @@
 //! What Debian's triggers do after unpacking, done from outside with the image's own programs; and a last look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -21,6 +21,8 @@ pub fn library_cache(root: &Path) -> Result<()> {
         return Ok(());
     };
     exec::run("Writing the library cache", Command::new(ldconfig).arg("-X").arg("-r").arg(root))?;
+    // Its notes for the next run: they hold inode numbers of this host.
+    fs::remove_dir_all(root.join("var/cache/ldconfig")).ok();
     Ok(())
 }
 
@@ -29,11 +31,12 @@ pub fn library_cache(root: &Path) -> Result<()> {
 pub fn bytecode(root: &Path, directory: &str) -> Result<()> {
     let libraries = root.join(LIBRARIES);
     let mut python = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-    python.arg("--inhibit-cache").arg("--library-path").arg(&libraries).arg(root.join("usr/bin/python3.11"));
-    python.args(["-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]);
+    python.arg("--inhibit-cache").arg("--library-path").arg(&libraries).arg(root.join("usr/bin/python3"));
+    // -B: what this run itself imports must not be cached the usual way, with the host's paths in it.
+    python.args(["-B", "-P", "-s", "-m", "compileall", "-f", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]);
     python.arg("-s").arg(root).args(["-p", "/"]).arg(root.join(directory.trim_start_matches('/')));
-    // -I ignores the environment but for this: without it, Python would use the host's library.
-    python.env("PYTHONHOME", root.join("usr"));
+    // The image's library and not the host's; and sets of constants in the same order each time.
+    python.env_clear().env("PYTHONHOME", root.join("usr")).env("PYTHONHASHSEED", "0").env("LC_ALL", "C.UTF-8");
     exec::run("Compiling the Python library", &mut python)?;
     Ok(())
 }
@@ -45,7 +48,7 @@ pub fn check_libraries(root: &Path) -> Result<()> {
     let missing: Vec<String> = scan
         .needed
         .iter()
-        .filter(|(library, _)| !scan.present.contains(library))
+        .filter(|(library, _)| !scan.present.contains(*library))
         .map(|(library, file)| format!("{library} (for {file})"))
         .collect();
     if !missing.is_empty() {
@@ -59,7 +62,7 @@ struct Scan {
     /// Names of all files that could be libraries.
     present: BTreeSet<String>,
     /// A library, and one file that needs it.
-    needed: BTreeSet<(String, String)>,
+    needed: BTreeMap<String, String>,
 }
 
 impl Scan {
@@ -78,7 +81,7 @@ impl Scan {
             if kind.is_file() {
                 let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
                 for library in needed_by(&path)? {
-                    self.needed.insert((library, shown.clone()));
+                    self.needed.entry(library).or_insert_with(|| shown.clone());
                 }
             }
         }

@@ -13,7 +13,7 @@ static int on_area(const void *address)
 
 static void handler(int number, siginfo_t *info, void *context)
 {
-    int here;
+    int here = 0;
     stack_t now;
     (void)info, (void)context;
     sigaltstack(0, &now);
@@ -28,7 +28,7 @@ static void handler(int number, siginfo_t *info, void *context)
 
 static void overflowed(int number, siginfo_t *info, void *context)
 {
-    int here;
+    int here = 0;
     (void)context;
     say("%s at overflow, on the alternate stack: %s, code %s", signal_name(number), on_area(&here) ? "yes" : "no",
         info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR ? "a mapping error" : "other");

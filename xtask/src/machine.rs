@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::Artefacts;
 use crate::exec;
+use crate::firmware::{self, Medium, Ovmf};
 use crate::packages;
-use crate::paths;
 
 /// How the kernel is started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -23,6 +23,8 @@ pub enum Firmware {
     Pvh,
     /// UEFI firmware starts the loader, which starts the kernel
     Uefi,
+    /// BIOS firmware starts GRUB from a CD, which enters the kernel through Multiboot2
+    Grub,
 }
 
 /// Names of the sockets behind the two serial ports.
@@ -143,6 +145,7 @@ impl Machine {
         match self.firmware {
             Firmware::Pvh => self.direct(&mut qemu),
             Firmware::Uefi => self.uefi(&mut qemu, dir)?,
+            Firmware::Grub => self.grub(&mut qemu, dir)?,
         }
         qemu.args(&self.extra);
         Ok(qemu)
@@ -166,26 +169,20 @@ impl Machine {
     }
 
     fn uefi(&self, qemu: &mut Command, dir: &Path) -> Result<()> {
-        let esp = dir.join("esp");
-        self.system_partition(&esp)?;
-        qemu.args(["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"]);
-        // A snapshot: variables that one run leaves behind must not steer the next.
-        qemu.args(["-drive", "if=pflash,format=raw,unit=1,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.fd"]);
-        qemu.arg("-drive").arg(option("if=none,id=esp,format=raw,file=fat:", &esp));
-        qemu.args(["-device", "ide-hd,drive=esp,bus=ide.0,bootindex=0"]);
+        let firmware = Ovmf::find()?;
+        let disk =
+            firmware::esp_image(&self.kernel, &self.loader, self.initramfs.as_deref(), &self.command_line(), dir)?;
+        qemu.args(firmware.arguments()).args(Medium::Disk(disk).arguments());
         // The firmware offers a framebuffer only where there is a display.
         qemu.args(["-device", "VGA"]);
         Ok(())
     }
 
-    /// The EFI system partition as a directory: loader, kernel, initramfs, command line.
-    fn system_partition(&self, esp: &Path) -> Result<()> {
-        paths::copy_if_changed(&self.loader, &esp.join("EFI/BOOT/BOOTX64.EFI"))?;
-        paths::copy_if_changed(&self.kernel, &esp.join("aios/kernel.elf"))?;
-        if let Some(initramfs) = &self.initramfs {
-            paths::copy_if_changed(initramfs, &esp.join("aios/initramfs.cpio"))?;
-        }
-        paths::write_if_changed(&esp.join("aios/cmdline.txt"), self.command_line().as_bytes())
+    fn grub(&self, qemu: &mut Command, dir: &Path) -> Result<()> {
+        let cd = firmware::grub_iso(&self.kernel, self.initramfs.as_deref(), &self.command_line(), dir)?;
+        qemu.args(Medium::Cd(cd).arguments());
+        qemu.args(["-device", "VGA"]);
+        Ok(())
     }
 }
 

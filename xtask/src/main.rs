@@ -6,6 +6,7 @@
 mod build;
 mod cpio;
 mod exec;
+mod firmware;
 mod guest;
 mod image;
 mod machine;

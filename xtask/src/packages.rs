@@ -14,10 +14,7 @@ pub struct Need {
 }
 
 /// What it takes to start a machine.
-pub const EMULATOR: &[Need] = &[
-    Need { file: "/usr/bin/qemu-system-x86_64", package: "qemu-system-x86" },
-    Need { file: "/usr/share/OVMF/OVMF_CODE_4M.fd", package: "ovmf" },
-];
+pub const EMULATOR: &[Need] = &[Need { file: "/usr/bin/qemu-system-x86_64", package: "qemu-system-x86" }];
 
 /// Makes sure that all of `needs` are there.
 ///

@@ -102,6 +102,9 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.trace {
         machine = machine.word("aios.trace");
     }
+    if let Some(term) = terminal::name() {
+        machine = machine.word(format!("aios.term={term}"));
+    }
     if arguments.gdb {
         let kernel = artefacts.kernel.display();
         eprintln!("waiting for a debugger: gdb {kernel} -ex 'target remote :{}'", machine::GDB_PORT);
@@ -110,7 +113,6 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
         eprintln!("starting AIOS with agent {} on image {named}", manifest.name);
     }
     let end = attend(&machine, arguments)?;
-    explain(&end);
     Ok(ExitCode::from(u8::try_from(end.code() & 0xff).unwrap_or(1)))
 }
 
@@ -158,6 +160,7 @@ fn attend(machine: &Machine, arguments: &Arguments) -> Result<End> {
     };
     let before = guest.console.len();
     let end = guest.stop()?;
+    let told = guest.console_text();
     output.write(guest.console.get(before..).unwrap_or_default())?;
     drop(raw);
     let mut log = guest.log.join("\n");
@@ -166,6 +169,7 @@ fn attend(machine: &Machine, arguments: &Arguments) -> Result<End> {
     if stopped && end == End::Stopped && deadline.is_some_and(|deadline| Instant::now() > deadline) {
         eprintln!("error: not finished after {} s", arguments.timeout.unwrap_or_default());
     }
+    explain(&end, &told);
     Ok(end)
 }
 
@@ -261,14 +265,13 @@ impl Output {
     }
 }
 
-/// Says why the run ended, unless all went well.
-fn explain(end: &End) {
+/// Says why the run ended, unless all went well or the console told already.
+fn explain(end: &End, told: &str) {
     match end {
-        End::Agent { name, code, reason } => match reason {
-            Some(reason) => eprintln!("agent {name} was ended: {reason}"),
-            None if *code != 0 => eprintln!("agent {name} exited with code {code}"),
-            None => {}
-        },
+        End::Agent { reason: Some(reason), .. } if told.contains(reason.as_str()) => {}
+        End::Agent { name, reason: Some(reason), .. } => eprintln!("agent {name} was ended: {reason}"),
+        End::Agent { code: 0, .. } => {}
+        End::Agent { name, code, .. } => eprintln!("agent {name} exited with code {code}"),
         End::Error(message) => eprintln!("error: {message}"),
         End::Panic(log) => eprintln!("error: the kernel panicked\n{log}"),
         End::Stopped => eprintln!("the machine was stopped"),

@@ -11,6 +11,12 @@ pub struct Raw {
     settings: String,
 }
 
+/// What kind of terminal it is, where standard input and output are one.
+pub fn name() -> Option<String> {
+    let is_one = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    std::env::var("TERM").ok().filter(|name| is_one && !name.is_empty() && !name.contains(char::is_whitespace))
+}
+
 /// Makes the terminal raw; `None` when standard input is not one.
 pub fn raw() -> Option<Raw> {
     if !std::io::stdin().is_terminal() {

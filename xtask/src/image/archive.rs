@@ -172,7 +172,7 @@ impl Apt {
         // In parts: the bar moves, and one apt call reads the package lists only once for its part.
         for part in pins.chunks(8) {
             let mut command = self.command("apt-get");
-            command.args(["-q", "download"]).current_dir(store);
+            command.args(["-qq", "download"]).current_dir(store);
             command.args(part.iter().map(|pin| format!("{}={}", pin.package, pin.version)));
             let first = part.first().map_or("", |pin| pin.package.as_str());
             bar.set_message(first.to_owned());

@@ -35,9 +35,3 @@ impl Failure {
         self.status
     }
 }
-
-impl From<uefi::Error> for Failure {
-    fn from(error: uefi::Error) -> Failure {
-        Failure::new(error.status(), "the firmware refused a request")
-    }
-}

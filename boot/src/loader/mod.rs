@@ -84,7 +84,9 @@ pub fn prepare() -> Result<Handoff, Failure> {
         jump::check(region, region.start == info.kernel_start)?;
     }
 
-    let descriptors = boot::memory_map(MemoryType::LOADER_DATA)?.len();
+    let firmware = boot::memory_map(MemoryType::LOADER_DATA)
+        .map_err(|error| Failure::new(error.status(), "the firmware does not give its memory map"))?;
+    let descriptors = firmware.len();
     let work = vec![MemoryRegion::default(); descriptors + MAP_GROWTH + held.len()];
     let map = vec![MemoryRegion::default(); MAX_REGIONS];
     Ok(Handoff { info, entry, block, held, work, map })

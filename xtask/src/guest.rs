@@ -189,11 +189,6 @@ impl Guest {
         self.readers == 0 && self.pending.is_none()
     }
 
-    /// When the first agent ended, if it did.
-    pub fn ended_at(&self) -> Option<Instant> {
-        self.ended_at
-    }
-
     /// Types `bytes` on the console. They wait in the serial port until the guest takes them.
     pub fn send(&self, bytes: &[u8]) {
         // The writer is gone only when the guest is, and then nobody can read this.

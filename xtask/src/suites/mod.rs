@@ -3,9 +3,16 @@
 //! A suite is a name and a function that records cases into a [`Report`]. To add one, write a module with such a function
 //! and a line in [`ALL`].
 
+mod boot;
+pub mod booted;
+mod examples;
 mod host;
+mod shell;
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -39,12 +46,17 @@ pub struct Suite {
 }
 
 /// Every suite, in the order in which they run: the quick ones first.
-const ALL: &[Suite] = &[Suite {
-    name: "host",
-    about: "unit and property tests of every crate, on this machine",
-    run: host::run,
-    on_request: false,
-}];
+const ALL: &[Suite] = &[
+    suite("host", "unit and property tests of every crate, on this machine", host::run),
+    suite("boot", "PVH, UEFI and GRUB; one and two CPUs; 128 MiB and 2 GiB", boot::run),
+    suite("shell", "the interactive shell, driven through its console", shell::run),
+    suite("examples", "the agents in examples/, and what they print", examples::run),
+];
+
+/// A suite that a plain `cargo xtask test` runs.
+const fn suite(name: &'static str, about: &'static str, run: fn(&mut Report) -> Result<()>) -> Suite {
+    Suite { name, about, run, on_request: false }
+}
 
 /// Collects the results of one suite, and shows them as they come.
 pub struct Report {
@@ -94,6 +106,30 @@ impl Report {
             Ok(()) => self.pass(case),
             Err(error) => self.fail(case, &format!("{error:#}")),
         }
+    }
+
+    /// Runs `check` on every item, as many at a time as there are processors, and records the results as they come.
+    pub fn each<T: Sync>(&mut self, items: &[T], name: fn(&T) -> String, check: fn(&T) -> Result<()>) {
+        self.expect(items.len());
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let (sender, results) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if sender.send((name(item), check(item))).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for (name, result) in results {
+                self.record(&name, result);
+            }
+        });
     }
 
     /// Records many passed cases at once, from a runner that counts itself.

@@ -332,6 +332,8 @@ pub enum FlagSet {
     Msg,
     Msync,
     Open,
+    /// Those flags of `open` that calls take which only make a descriptor: no access mode.
+    OpenBits,
     Prctl,
     Prot,
     Reboot,

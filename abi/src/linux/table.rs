@@ -355,9 +355,9 @@ calls! {
     289 SIGNALFD4 signalfd4, Missing, (fd: Fd, mask: In(S::Sigset), sizemask: Size, flags: Flags(F::Signalfd)) -> Fd;
     290 EVENTFD2 eventfd2, Missing, (initval: UInt, flags: Flags(F::Eventfd)) -> Fd;
     291 EPOLL_CREATE1 epoll_create1, Missing, (flags: Flags(F::EpollCreate)) -> Fd;
-    292 DUP3 dup3, Missing, (oldfd: Fd, newfd: Fd, flags: Flags(F::Open)) -> Fd;
-    293 PIPE2 pipe2, Missing, (pipefd: Out(S::IntPair), flags: Flags(F::Open)) -> Zero;
-    294 INOTIFY_INIT1 inotify_init1, Missing, (flags: Flags(F::Open)) -> Fd;
+    292 DUP3 dup3, Missing, (oldfd: Fd, newfd: Fd, flags: Flags(F::OpenBits)) -> Fd;
+    293 PIPE2 pipe2, Missing, (pipefd: Out(S::IntPair), flags: Flags(F::OpenBits)) -> Zero;
+    294 INOTIFY_INIT1 inotify_init1, Missing, (flags: Flags(F::OpenBits)) -> Fd;
     295 PREADV preadv, Missing, (fd: Fd, iov: OutArray(S::Iovec, 2), iovcnt: Int, pos_l: Hex, pos_h: Hex) -> Count;
     296 PWRITEV pwritev, Missing, (fd: Fd, iov: InArray(S::Iovec, 2), iovcnt: Int, pos_l: Hex, pos_h: Hex) -> Count;
     297 RT_TGSIGQUEUEINFO rt_tgsigqueueinfo, Missing, (tgid: Pid, tid: Pid, sig: Signal, info: In(S::Siginfo)) -> Zero;
@@ -386,7 +386,7 @@ calls! {
     320 KEXEC_FILE_LOAD kexec_file_load, Missing, (kernel_fd: Fd, initrd_fd: Fd, cmdline_len: ULong, cmdline: Str, flags: Hex) -> Zero;
     321 BPF bpf, Missing, (cmd: Int, attr: InOut(S::Other("bpf_attr")), size: UInt) -> Int;
     322 EXECVEAT execveat, Missing, (dirfd: DirFd, path: Path, argv: StrArray, envp: StrArray, flags: Flags(F::At)) -> Zero;
-    323 USERFAULTFD userfaultfd, Missing, (flags: Flags(F::Open)) -> Fd;
+    323 USERFAULTFD userfaultfd, Missing, (flags: Flags(F::OpenBits)) -> Fd;
     324 MEMBARRIER membarrier, Missing, (cmd: One(F::Membarrier), flags: UInt, cpu_id: Int) -> Hex;
     325 MLOCK2 mlock2, Missing, (addr: Addr, length: Size, flags: UInt) -> Zero;
     326 COPY_FILE_RANGE copy_file_range, Missing, (fd_in: Fd, off_in: InOut(S::Long), fd_out: Fd, off_out: InOut(S::Long), len: Size, flags: UInt) -> Count;
@@ -422,7 +422,7 @@ calls! {
     444 LANDLOCK_CREATE_RULESET landlock_create_ruleset, Missing, (attr: In(S::Other("landlock_ruleset_attr")), size: Size, flags: Hex) -> Fd;
     445 LANDLOCK_ADD_RULE landlock_add_rule, Missing, (ruleset_fd: Fd, rule_type: Int, rule_attr: Ptr, flags: Hex) -> Zero;
     446 LANDLOCK_RESTRICT_SELF landlock_restrict_self, Missing, (ruleset_fd: Fd, flags: Hex) -> Zero;
-    447 MEMFD_SECRET memfd_secret, Missing, (flags: Flags(F::Open)) -> Fd;
+    447 MEMFD_SECRET memfd_secret, Missing, (flags: Flags(F::OpenBits)) -> Fd;
     448 PROCESS_MRELEASE process_mrelease, Missing, (pidfd: Fd, flags: UInt) -> Zero;
     449 FUTEX_WAITV futex_waitv, Missing, (waiters: In(S::Other("futex_waitv")), nr_futexes: UInt, flags: UInt, timeout: In(S::Timespec), clockid: One(F::Clock)) -> Int;
     450 SET_MEMPOLICY_HOME_NODE set_mempolicy_home_node, Missing, (start: Addr, len: Size, home_node: ULong, flags: Hex) -> Zero;

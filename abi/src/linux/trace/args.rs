@@ -6,6 +6,7 @@ use super::super::call::{ArgType, Call, FlagSet};
 use super::super::consts::{self, fcntl, futex, ioctl};
 use super::super::table::nr;
 use super::{Memory, Outcome, Struct, flags, record, text};
+use crate::Errno;
 
 /// Prints `value` as `ty`. `outcome` is `None` before the call has run.
 pub(super) fn format(
@@ -50,6 +51,15 @@ pub(super) fn format(
             Some(count) => text::buffer(value, count as u64, memory, out),
             None => text::address(value, out),
         },
+        // The time that is left is written only when the sleep was cut short.
+        ArgType::Out(Struct::Timespec) if matches!(u64::from(call.number), nr::NANOSLEEP | nr::CLOCK_NANOSLEEP) => {
+            match outcome.and_then(Outcome::error) {
+                Some(error) if error == Errno::EINTR || error.is_restart() => {
+                    record::format(Struct::Timespec, value, 0, memory, out)
+                }
+                _ => text::address(value, out),
+            }
+        }
         ArgType::Out(_) | ArgType::OutArray(..) | ArgType::SockaddrOut(_) if failed => text::address(value, out),
         // What wait4 leaves untouched when there is nothing to report.
         ArgType::Out(Struct::WaitStatus | Struct::Rusage)

@@ -42,7 +42,7 @@ pub(crate) const fn names(set: FlagSet) -> &'static [Named] {
         FlagSet::Mremap => consts::mremap::NAMES,
         FlagSet::Msg => consts::msg::NAMES,
         FlagSet::Msync => consts::msync::NAMES,
-        FlagSet::Open => consts::open::NAMES,
+        FlagSet::Open | FlagSet::OpenBits => consts::open::NAMES,
         FlagSet::Prctl => consts::prctl::NAMES,
         FlagSet::Prot => consts::prot::NAMES,
         FlagSet::Reboot => consts::reboot::NAMES,
@@ -86,6 +86,7 @@ pub(super) fn flags(set: FlagSet, value: u64, out: &mut dyn Write) -> fmt::Resul
     let value = if is_wide(set) { value } else { value & 0xffff_ffff };
     match set {
         FlagSet::Open => masked(set, value, consts::open::O_ACCMODE.into(), out),
+        FlagSet::OpenBits if value == 0 => out.write_str("0"),
         FlagSet::Map => masked(set, value, consts::MAP_TYPE.into(), out),
         FlagSet::SocketType => masked(set, value, consts::SOCK_TYPE_MASK.into(), out),
         FlagSet::Clone => {
@@ -150,6 +151,7 @@ fn futex(op: u32, out: &mut dyn Write) -> fmt::Result {
 /// A signal number.
 pub(super) fn signal(value: u64, out: &mut dyn Write) -> fmt::Result {
     match value as u32 {
+        consts::SIGRTMIN => out.write_str("SIGRTMIN"),
         number @ consts::SIGRTMIN..=consts::NSIG => write!(out, "SIGRT_{}", number - consts::SIGRTMIN),
         number => match name_of(consts::signal::NAMES, number.into()) {
             Some(name) => out.write_str(name),
@@ -168,6 +170,7 @@ pub(super) fn sigset(set: u64, out: &mut dyn Write) -> fmt::Result {
         first = false;
         match name_of(consts::signal::NAMES, number) {
             Some(name) => out.write_str(name.trim_start_matches("SIG"))?,
+            None if number == u64::from(consts::SIGRTMIN) => out.write_str("RTMIN")?,
             None => write!(out, "RT_{}", number.saturating_sub(consts::SIGRTMIN.into()))?,
         }
     }

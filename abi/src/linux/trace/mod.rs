@@ -12,7 +12,7 @@ mod text;
 use core::fmt::{self, Write};
 
 use super::call::{ArgType, Call, ReturnType, Struct};
-use super::consts::{fcntl, futex, mremap, open};
+use super::consts::{fcntl, futex, mode, mremap, open};
 use super::table::{self, nr};
 use crate::Errno;
 
@@ -100,9 +100,12 @@ const fn separator(position: usize) -> &'static str {
 fn extent(call: &Call, args: &[u64; 6]) -> (usize, usize) {
     let [_, second, third, fourth, ..] = *args;
     let creates = |flags: u64| flags as u32 & (open::O_CREAT | open::O_TMPFILE & !open::O_DIRECTORY) != 0;
+    let is_device = |value: u64| matches!(value as u32 & mode::S_IFMT, mode::S_IFCHR | mode::S_IFBLK);
     let shown = match u64::from(call.number) {
         nr::OPEN if !creates(second) => 2,
         nr::OPENAT if !creates(third) => 3,
+        nr::MKNOD if !is_device(second) => 2,
+        nr::MKNODAT if !is_device(third) => 3,
         nr::MREMAP if fourth as u32 & mremap::MREMAP_FIXED == 0 => 4,
         nr::FCNTL if matches!(second as u32, fcntl::F_GETFD | fcntl::F_GETFL | fcntl::F_GETOWN | fcntl::F_GETSIG) => 2,
         nr::FUTEX => match second as u32 & super::consts::FUTEX_CMD_MASK {

@@ -78,7 +78,7 @@ fn outputs_wait_for_the_call() {
     assert_eq!(out, "pipe2(");
     out.clear();
     format_result(nr::PIPE2, [0x2000, 0o2_000_000, 0, 0, 0, 0], ok(0), &memory, &mut out).expect("fits");
-    assert_eq!(out, "[3, 4], O_RDONLY|O_CLOEXEC) = 0");
+    assert_eq!(out, "[3, 4], O_CLOEXEC) = 0");
 }
 
 #[test]
@@ -121,6 +121,10 @@ fn memory_and_threads() {
     assert_eq!(
         program.line("futex", &[0x1000, 0x80, 2, 0, 0, 0], ok(-11)),
         "futex(0x1000, FUTEX_WAIT_PRIVATE, 2, NULL) = -1 EAGAIN (Resource temporarily unavailable)"
+    );
+    assert_eq!(
+        program.line("mknodat", &[3, 0x5000, 0o010_600, 9], ok(-14)),
+        "mknodat(3, 0x5000, S_IFIFO|0600) = -1 EFAULT (Bad address)"
     );
     assert_eq!(program.line("exit_group", &[3], Outcome::Gone), "exit_group(3) = ?");
     assert_eq!(program.line("kill", &[5, 15], ok(0)), "kill(5, SIGTERM) = 0");

@@ -42,8 +42,19 @@ pub(crate) fn monotonic_ns() -> u64 {
     NOW.load(Ordering::SeqCst)
 }
 
+static WALL: AtomicU64 = AtomicU64::new(BOOT_WALL_CLOCK);
+
 pub(crate) fn wall_offset_ns() -> u64 {
-    BOOT_WALL_CLOCK
+    WALL.load(Ordering::SeqCst)
+}
+
+pub(crate) fn set_wall_offset_ns(offset: u64) {
+    WALL.store(offset, Ordering::SeqCst);
+}
+
+/// The counter ticks once a nanosecond.
+pub(crate) fn clock_parameters() -> (u64, u64, u32) {
+    (0, 1, 0)
 }
 
 pub(crate) fn arm_timer(deadline: u64) {

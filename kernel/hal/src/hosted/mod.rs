@@ -10,8 +10,10 @@ mod clock;
 mod cpu;
 mod device;
 mod irq;
+mod power;
 mod ram;
 mod random;
+mod task;
 mod tlb;
 mod user;
 
@@ -20,9 +22,10 @@ pub use device::{Device, add_device, add_ports};
 pub use irq::{raise_isa, raise_msi};
 pub use ram::{init, read_phys, write_phys};
 pub use random::seed;
+pub use task::{FpuState, Program, Task, set_program};
 pub use user::{activate, deactivate};
 
-pub(crate) use clock::{arm_timer, monotonic_ns, wall_offset_ns};
+pub(crate) use clock::{arm_timer, clock_parameters, monotonic_ns, set_wall_offset_ns, wall_offset_ns};
 pub(crate) use cpu::{
     cpu_count, cpu_id, interrupts_off, interrupts_on, preempt_depth, preempt_off, preempt_on, wait_for_interrupt,
 };
@@ -31,9 +34,14 @@ pub(crate) use device::{
 };
 pub(crate) use irq::{msi_address, route_isa};
 pub(crate) use ram::{
-    copy_frame, frame_count, meta, read_frame, read_phys_word, table, write_frame, write_phys_word, zero_frame,
+    copy_frame, frame_count, meta, read_any, read_frame, read_phys_word, table, write_frame, write_phys_word, zero_frame,
 };
+pub(crate) use power::{halt, hwcap, log_bytes, reset};
 pub(crate) use random::entropy;
+pub(crate) use task::{
+    adopt_task, current_task, fs_base, gs_base, load_fpu, run_user, save_fpu, set_fs_base, set_gs_base, set_root, switch_task,
+    take_previous_task,
+};
 pub(crate) use tlb::{flush_all, flush_page, share_kernel_half};
 pub(crate) use user::{
     compare_exchange_user_u32, copy_frame_from_user, copy_frame_to_user, copy_from_user, copy_to_user, load_user_u32,

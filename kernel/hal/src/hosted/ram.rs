@@ -102,6 +102,16 @@ pub fn write_phys(phys: u64, from: &[u8]) {
     write_words(words, offset, from);
 }
 
+/// Reads RAM if the range is all RAM.
+pub(crate) fn read_any(phys: u64, into: &mut [u8]) -> bool {
+    let limit = (frame_count() * PAGE_SIZE) as u64;
+    let inside = phys.checked_add(into.len() as u64).is_some_and(|end| end <= limit);
+    if inside {
+        read_phys(phys, into);
+    }
+    inside
+}
+
 fn range(phys: u64, len: usize) -> (&'static [AtomicU64], usize) {
     let all = ram().words;
     let start = phys as usize;

@@ -1,0 +1,97 @@
+//! The processor the caller runs on.
+
+use core::marker::PhantomData;
+
+use crate::machine;
+
+/// CPUs that data structures have room for.
+pub const MAX_CPUS: usize = 256;
+
+/// The number of this CPU, from 0.
+#[inline]
+pub fn id() -> usize {
+    machine::cpu_id()
+}
+
+/// CPUs that run the kernel.
+pub fn count() -> usize {
+    machine::cpu_count()
+}
+
+/// The feature bits that programs are told in `AT_HWCAP`: CPUID leaf 1, EDX.
+pub fn hwcap() -> u64 {
+    machine::hwcap()
+}
+
+/// Tells the processor that the caller spins.
+#[inline]
+pub fn relax() {
+    core::hint::spin_loop();
+}
+
+/// Waits with interrupts on until one arrives. Interrupts that came since the caller turned them off end the wait at
+/// once, so a check made with interrupts off is not raced.
+pub fn wait_for_interrupt(off: IrqGuard) {
+    machine::wait_for_interrupt();
+    drop(off);
+}
+
+/// Keeps interrupts off on this CPU until dropped. Guards nest.
+pub struct IrqGuard {
+    was_on: bool,
+    // Belongs to the CPU it was made on.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl IrqGuard {
+    #[inline]
+    pub fn new() -> IrqGuard {
+        IrqGuard { was_on: machine::interrupts_off(), _not_send: PhantomData }
+    }
+}
+
+impl Default for IrqGuard {
+    fn default() -> IrqGuard {
+        IrqGuard::new()
+    }
+}
+
+impl Drop for IrqGuard {
+    #[inline]
+    fn drop(&mut self) {
+        if self.was_on {
+            machine::interrupts_on();
+        }
+    }
+}
+
+/// Keeps the running task on this CPU until dropped. Guards nest.
+pub struct PreemptGuard {
+    _not_send: PhantomData<*const ()>,
+}
+
+impl PreemptGuard {
+    #[inline]
+    pub fn new() -> PreemptGuard {
+        machine::preempt_off();
+        PreemptGuard { _not_send: PhantomData }
+    }
+}
+
+impl Default for PreemptGuard {
+    fn default() -> PreemptGuard {
+        PreemptGuard::new()
+    }
+}
+
+impl Drop for PreemptGuard {
+    #[inline]
+    fn drop(&mut self) {
+        machine::preempt_on();
+    }
+}
+
+/// True when the caller holds no [`PreemptGuard`] (and so no spinning lock): it may sleep.
+pub fn may_sleep() -> bool {
+    machine::preempt_depth() == 0
+}

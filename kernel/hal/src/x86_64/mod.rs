@@ -1,0 +1,53 @@
+//! The real machine: a 64-bit PC.
+
+mod apic;
+mod clock;
+mod entry;
+mod features;
+mod fpu;
+mod gdt;
+mod heap;
+mod kmap;
+mod layout;
+mod msr;
+mod panic;
+mod percpu;
+mod phys;
+mod ports;
+mod serial;
+mod stack;
+mod start;
+mod task;
+mod traps;
+mod user;
+mod usercopy;
+
+pub use apic::{msi_address, route_isa};
+pub use clock::{arm_timer, monotonic_ns, parameters as clock_parameters, set_wall_offset_ns, wall_offset_ns};
+pub use features::hwcap;
+pub use fpu::FpuState;
+pub use kmap::{map_device, read_device, write_device};
+pub use msr::{halt, interrupts_off, interrupts_on, wait_for_interrupt};
+pub use panic::set_symbols;
+pub use percpu::{cpu_id, preempt_depth, preempt_off, preempt_on};
+pub use phys::{
+    copy_frame, frame_count, meta, overlaps_ram, read_any, read_frame, read_phys, read_phys_word, share_kernel_half, table, write_frame,
+    write_phys, write_phys_word, zero_frame,
+};
+pub use ports::{RESERVED_PORTS, in8, in16, in32, out8, out16, out32};
+pub use serial::log_bytes;
+pub use start::{cpu_count, enable_interrupts, entropy};
+pub use task::{
+    Task, adopt_task, current_task, flush_all, flush_page, fs_base, gs_base, load_fpu, save_fpu, set_fs_base, set_gs_base, set_root,
+    switch_task, take_previous_task,
+};
+pub use user::run_user;
+pub use usercopy::{
+    compare_exchange_user_u32, copy_frame_from_user, copy_frame_to_user, copy_from_user, copy_to_user, load_user_u32,
+};
+
+/// Resets through the keyboard controller (port 0x64, command 0xfe).
+pub fn reset() -> ! {
+    ports::out8(0x64, 0xfe);
+    msr::halt();
+}

@@ -88,7 +88,7 @@ fn target_dir(name: &str) -> PathBuf {
 }
 
 /// The code that the kernel maps into every process so that clocks can be read without a system call.
-fn vdso(_toolchain: &Toolchain) -> Result<Option<PathBuf>> {
+pub fn vdso(_toolchain: &Toolchain) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 

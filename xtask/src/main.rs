@@ -4,6 +4,7 @@
 //! assembles images, starts QEMU. A second run finds all of that done and starts within seconds.
 
 mod build;
+mod check;
 mod cpio;
 mod exec;
 mod firmware;
@@ -40,6 +41,8 @@ enum Command {
     Run(run::Arguments),
     /// Run the tests, on the host and booted
     Test(suites::Arguments),
+    /// Check formatting, lints, licences of dependencies, and that `unsafe` stays in kernel/hal
+    Check,
     /// Assemble a root file system from Debian packages into target/aios/images
     Image(image::Arguments),
     /// Remove everything that was built
@@ -64,6 +67,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Build(arguments) => build::command(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Run(arguments) => run::command(&arguments),
         Command::Test(arguments) => suites::command(&arguments),
+        Command::Check => check::command(),
         Command::Image(arguments) => image::command(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Clean => paths::clean().map(|()| ExitCode::SUCCESS),
     }

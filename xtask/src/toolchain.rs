@@ -102,8 +102,10 @@ impl Toolchain {
                 _ => ["-Clinker=ld.lld", "-Clinker-flavor=ld.lld"],
             });
         }
-        let mut command = Command::new(&self.cargo);
-        command.current_dir(crate::paths::root()).env("RUSTC", &self.rustc);
+        // Asked for `clippy`, cargo would look in rustup's directory first and find one of another version.
+        let program = if verb == "clippy" { self.clippy() } else { self.cargo.clone() };
+        let mut command = Command::new(program);
+        command.env("CARGO", &self.cargo).current_dir(crate::paths::root()).env("RUSTC", &self.rustc);
         command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")).env_remove("RUSTFLAGS");
         command.arg(verb).args(["--color=never", "--target", target, "--target-dir"]).arg(target_dir);
         if self.build_std {
@@ -112,6 +114,15 @@ impl Toolchain {
             command.args(["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
         }
         command
+    }
+
+    /// Whether it comes with clippy.
+    pub fn has_clippy(&self) -> bool {
+        self.clippy().exists()
+    }
+
+    fn clippy(&self) -> PathBuf {
+        self.cargo.with_file_name("cargo-clippy")
     }
 
     /// One line that names the toolchain.

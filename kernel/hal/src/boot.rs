@@ -23,7 +23,7 @@ impl Boot {
 }
 
 #[cfg(target_os = "none")]
-pub use crate::machine::{enable_interrupts, set_symbols};
+pub use crate::machine::set_symbols;
 
 /// Names the function that the machine starts: `entry!(main)` with `fn main(boot: &'static Boot) -> !`.
 #[macro_export]

@@ -29,6 +29,11 @@ pub fn relax() {
     core::hint::spin_loop();
 }
 
+/// Turns interrupts on: for a task that begins, and for a CPU that is ready.
+pub fn enable_interrupts() {
+    machine::interrupts_on();
+}
+
 /// Waits with interrupts on until one arrives. Interrupts that came since the caller turned them off end the wait at
 /// once, so a check made with interrupts off is not raced.
 pub fn wait_for_interrupt(off: IrqGuard) {

@@ -1,1 +1,23 @@
-#![no_std]
+//! Threads, the run queue and timers.
+//!
+//! A thread is what the scheduler switches between; what it runs for (a program's thread, a driver's worker) hangs on
+//! it as data of the rooms above. Each CPU has a queue of runnable threads, taken in turn with a time slice; a CPU with
+//! nothing to run waits for an interrupt. The timer is armed only for the next timer or the end of a slice that
+//! someone waits for.
+//!
+//! Lock order: a run queue's lock may be taken while a timer list's lock is held, not the other way round; both are
+//! taken with interrupts off and nothing else is taken under them.
+
+#![cfg_attr(target_os = "none", no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod parking;
+mod queue;
+mod thread;
+pub mod timer;
+
+pub use parking::init;
+pub use queue::{exit, load, need_resched, reschedule, run_idle, yield_now};
+pub use thread::{Thread, current, spawn};

@@ -36,7 +36,7 @@ pub use phys::{
 };
 pub use ports::{RESERVED_PORTS, in8, in16, in32, out8, out16, out32};
 pub use serial::log_bytes;
-pub use start::{cpu_count, enable_interrupts, entropy};
+pub use start::{cpu_count, entropy};
 pub use task::{
     Task, adopt_task, current_task, flush_all, flush_page, fs_base, gs_base, load_fpu, save_fpu, set_fs_base, set_gs_base, set_root,
     switch_task, take_previous_task,

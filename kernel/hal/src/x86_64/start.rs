@@ -80,11 +80,6 @@ fn take_memory(info: u64, loader: u32) {
     BOOT.set(Boot { info: raw.info, cmdline, initramfs: phys::bytes(raw.info.initramfs, raw.info.initramfs_len) });
 }
 
-/// Interrupts on, for the first time.
-pub fn enable_interrupts() {
-    msr::interrupts_on();
-}
-
 /// The number of CPUs that run.
 pub fn cpu_count() -> usize {
     1

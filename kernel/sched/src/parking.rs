@@ -1,0 +1,30 @@
+//! What the locks' room asks of the scheduler.
+
+use kernel_hal::time::{self, Instant};
+use kernel_sync::{Parking, Waiter};
+
+use crate::thread::current;
+use crate::{queue, timer};
+
+struct Scheduler;
+
+impl Parking for Scheduler {
+    fn current(&self) -> Waiter {
+        current()
+    }
+
+    fn park(&self, deadline: Option<Instant>, interruptible: bool) {
+        queue::park(deadline, interruptible);
+    }
+
+    fn interrupted(&self) -> bool {
+        current().is_interrupted()
+    }
+}
+
+/// Makes the calling code the idle thread and this room the scheduler. Called once, before interrupts are on.
+pub fn init() {
+    queue::adopt_idle();
+    kernel_sync::install(&Scheduler);
+    time::set_timer_handler(timer::fire);
+}

@@ -1,0 +1,234 @@
+//! Who runs next.
+//!
+//! A thread that is woken goes to the end of its CPU's queue. It runs until it parks, or until its slice is over while
+//! another waits; the end of a slice is noticed when the thread returns to its program.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::time::Duration;
+
+use aios_abi::Errno;
+use kernel_hal::cpu::{self, IrqGuard, MAX_CPUS};
+use kernel_hal::task;
+use kernel_hal::time::{Instant, now};
+use kernel_sync::{IrqLock, Once};
+
+use crate::thread::{State, Thread, current};
+use crate::timer;
+
+/// How long a thread runs while others wait.
+const SLICE: Duration = Duration::from_millis(4);
+
+struct Cpu {
+    queue: IrqLock<VecDeque<Arc<Thread>>>,
+    idle: Once<Arc<Thread>>,
+    /// The running thread's slice is over and another waits.
+    need: AtomicBool,
+    slice_end: AtomicU64,
+}
+
+static CPUS: [Cpu; MAX_CPUS] = [const {
+    Cpu {
+        queue: IrqLock::new(VecDeque::new()),
+        idle: Once::new(),
+        need: AtomicBool::new(false),
+        slice_end: AtomicU64::new(u64::MAX),
+    }
+}; MAX_CPUS];
+
+/// Threads that exist; every queue has room for all of them, so that waking never allocates.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+fn this_cpu() -> &'static Cpu {
+    &CPUS[cpu::id()]
+}
+
+/// Makes room for one more thread in the queues.
+pub(crate) fn reserve() -> Result<(), Errno> {
+    let threads = THREADS.fetch_add(1, Ordering::Relaxed) + 1;
+    for cpu in CPUS.iter().take(cpu::count()) {
+        let mut queue = cpu.queue.lock();
+        if queue.capacity() < threads {
+            let more = threads + 16 - queue.len();
+            queue.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn forget() {
+    THREADS.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Makes the calling code this CPU's idle thread.
+pub(crate) fn adopt_idle() {
+    let idle = Thread::idle();
+    task::adopt(idle.clone());
+    this_cpu().idle.set(idle);
+}
+
+pub(crate) fn wake(thread: &Thread) {
+    {
+        let mut status = thread.status.lock();
+        match status.state {
+            State::Parked => status.state = State::Runnable,
+            State::Running | State::Runnable => {
+                status.woken = true;
+                return;
+            }
+            State::Dead => return,
+        }
+    }
+    if let Some(thread) = thread.this.upgrade() {
+        enqueue(thread);
+    }
+}
+
+fn enqueue(thread: Arc<Thread>) {
+    let cpu = &CPUS[thread.home.load(Ordering::Relaxed)];
+    cpu.queue.lock().push_back(thread);
+    timer::arm_by(Instant(cpu.slice_end.load(Ordering::Relaxed)));
+}
+
+/// Parks the running thread; see [`Parking::park`](kernel_sync::Parking::park).
+pub(crate) fn park(deadline: Option<Instant>, interruptible: bool) {
+    let me = current();
+    let _off = IrqGuard::new();
+    {
+        let mut status = me.status.lock();
+        if core::mem::take(&mut status.woken) || interruptible && me.is_interrupted() {
+            return;
+        }
+        status.state = State::Parked;
+    }
+    match deadline {
+        None => switch_from(&me),
+        Some(deadline) => {
+            let timer = timer::add(deadline, me.clone());
+            switch_from(&me);
+            timer::cancel(timer);
+        }
+    }
+}
+
+/// Takes the next thread off the queue, or the idle one, and makes it the running one in the books.
+fn pick(me: &Thread) -> Arc<Thread> {
+    let cpu = this_cpu();
+    cpu.need.store(false, Ordering::Relaxed);
+    let (next, waiting) = {
+        let mut queue = cpu.queue.lock();
+        let next = queue.pop_front();
+        (next, !queue.is_empty())
+    };
+    let at = now();
+    let (next, end) = match (next, cpu.idle.get()) {
+        (Some(next), _) => (next, at + SLICE),
+        (None, Some(idle)) => (idle.clone(), Instant::NEVER),
+        (None, None) => panic!("this CPU has no idle thread"),
+    };
+    next.status.lock().state = State::Running;
+    me.ran.fetch_add(at.0.saturating_sub(me.since.load(Ordering::Relaxed)), Ordering::Relaxed);
+    next.since.store(at.0, Ordering::Relaxed);
+    cpu.slice_end.store(end.0, Ordering::Relaxed);
+    if waiting {
+        timer::arm_by(end);
+    }
+    next
+}
+
+/// Goes on with the next thread. Interrupts are off; the caller's state is set already.
+fn switch_from(me: &Arc<Thread>) {
+    let next = pick(me);
+    if !Arc::ptr_eq(&next, me) {
+        task::switch_to(next);
+        arrived();
+    }
+}
+
+/// First thing after a switch: lets go of the thread before.
+fn arrived() {
+    // A thread that exited dropped what it ran for; what may go here is its stack.
+    drop(task::take_previous());
+}
+
+/// First thing a new thread does.
+pub(crate) fn begin() {
+    arrived();
+    cpu::enable_interrupts();
+}
+
+/// True when the running thread should let another run.
+#[inline]
+pub fn need_resched() -> bool {
+    this_cpu().need.load(Ordering::Relaxed)
+}
+
+/// Lets another thread run if the slice is over.
+#[inline]
+pub fn reschedule() {
+    if need_resched() {
+        yield_now();
+    }
+}
+
+/// Lets all other runnable threads run first.
+pub fn yield_now() {
+    let _off = IrqGuard::new();
+    let cpu = this_cpu();
+    cpu.need.store(false, Ordering::Relaxed);
+    if cpu.queue.lock().is_empty() {
+        return;
+    }
+    let me = current();
+    me.status.lock().state = State::Runnable;
+    cpu.queue.lock().push_back(me.clone());
+    switch_from(&me);
+}
+
+/// Ends the running thread. What hangs on the stack of the caller is not dropped: the caller lets go of it first.
+pub fn exit() -> ! {
+    let me = current();
+    me.drop_owner();
+    let _off = IrqGuard::new();
+    me.status.lock().state = State::Dead;
+    forget();
+    let next = pick(&me);
+    // This stack is never unwound, so no reference may stay on it; the switch itself holds the last one.
+    drop(me);
+    task::switch_to(next);
+    panic!("a dead thread ran again");
+}
+
+/// What the idle thread does for ever: waits for interrupts and runs whatever they woke.
+pub fn run_idle() -> ! {
+    let me = current();
+    loop {
+        let off = IrqGuard::new();
+        if this_cpu().queue.lock().is_empty() {
+            cpu::wait_for_interrupt(off);
+        } else {
+            switch_from(&me);
+        }
+    }
+}
+
+/// The timer came: the slice may be over.
+pub(crate) fn tick(at: Instant) {
+    let cpu = this_cpu();
+    let end = Instant(cpu.slice_end.load(Ordering::Relaxed));
+    if cpu.queue.lock().is_empty() {
+        return;
+    }
+    if at >= end {
+        cpu.need.store(true, Ordering::Relaxed);
+    } else {
+        timer::arm_by(end);
+    }
+}
+
+/// Threads in run queues and running, of all threads.
+pub fn load() -> (usize, usize) {
+    let queued: usize = CPUS.iter().take(cpu::count()).map(|cpu| cpu.queue.lock().len()).sum();
+    (queued + 1, THREADS.load(Ordering::Relaxed))
+}

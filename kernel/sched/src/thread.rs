@@ -1,0 +1,174 @@
+//! A thread of the kernel.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::time::Duration;
+
+use aios_abi::Errno;
+use kernel_hal::paging::Root;
+use kernel_hal::task::{self, HasTask, Task, UserState};
+use kernel_sync::{IrqLock, SpinLock, Wake};
+
+use crate::queue;
+
+/// Where a thread is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// In a run queue.
+    Runnable,
+    /// On a CPU.
+    Running,
+    /// Until woken.
+    Parked,
+    /// Never again.
+    Dead,
+}
+
+/// State and wake-up permit.
+#[derive(Debug)]
+pub(crate) struct Status {
+    pub state: State,
+    /// A wake that no park has used up.
+    pub woken: bool,
+}
+
+pub struct Thread {
+    task: Task,
+    /// Itself, to be put into queues.
+    pub(crate) this: Weak<Thread>,
+    name: SpinLock<String>,
+    /// The CPU whose queue it belongs to.
+    pub(crate) home: AtomicUsize,
+    pub(crate) status: IrqLock<Status>,
+    /// The rooms above want it out of the kernel.
+    interrupt: AtomicBool,
+    /// Nanoseconds on a CPU, up to the last switch.
+    pub(crate) ran: AtomicU64,
+    pub(crate) since: AtomicU64,
+    /// The object of the room above that this thread runs for.
+    owner: SpinLock<Option<Arc<dyn Any + Send + Sync>>>,
+}
+
+impl HasTask for Thread {
+    fn task(&self) -> &Task {
+        &self.task
+    }
+}
+
+impl Wake for Thread {
+    fn wake(&self) {
+        queue::wake(self);
+    }
+}
+
+impl Thread {
+    /// A thread that will run `entry` once started; with `user` it can run a program in `root`.
+    pub fn new(
+        name: String,
+        owner: Option<Arc<dyn Any + Send + Sync>>,
+        user: Option<UserState>,
+        root: Option<Arc<Root>>,
+        entry: Box<dyn FnOnce() + Send>,
+    ) -> Result<Arc<Thread>, Errno> {
+        let begin = Box::new(move || {
+            queue::begin();
+            entry();
+            queue::exit();
+        });
+        let task = Task::new(begin, user, root).map_err(|_| Errno::ENOMEM)?;
+        queue::reserve()?;
+        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone())))
+    }
+
+    pub(crate) fn idle() -> Arc<Thread> {
+        Arc::new_cyclic(|this| {
+            let thread = Thread::around(Task::boot(), String::from("idle"), None, this.clone());
+            thread.status.lock().state = State::Running;
+            thread
+        })
+    }
+
+    fn around(task: Task, name: String, owner: Option<Arc<dyn Any + Send + Sync>>, this: Weak<Thread>) -> Thread {
+        Thread {
+            task,
+            this,
+            name: SpinLock::new(name),
+            home: AtomicUsize::new(0),
+            status: IrqLock::new(Status { state: State::Parked, woken: false }),
+            interrupt: AtomicBool::new(false),
+            ran: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            owner: SpinLock::new(owner),
+        }
+    }
+
+    /// Lets it run for the first time.
+    pub fn start(self: &Arc<Self>) {
+        queue::wake(self);
+    }
+
+    pub fn name(&self) -> String {
+        self.name.lock().clone()
+    }
+
+    /// The room's object this thread runs for.
+    pub fn owner(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.owner.lock().clone()
+    }
+
+    /// Lets go of the room's object; done by the thread itself before it exits.
+    pub(crate) fn drop_owner(&self) {
+        let owner = self.owner.lock().take();
+        drop(owner);
+    }
+
+    /// Makes interruptible waits of the thread end, now and until [`clear_interrupt`](Thread::clear_interrupt).
+    pub fn interrupt(&self) {
+        self.interrupt.store(true, Ordering::SeqCst);
+        queue::wake(self);
+    }
+
+    pub fn clear_interrupt(&self) {
+        self.interrupt.store(false, Ordering::SeqCst);
+    }
+
+    #[inline]
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::SeqCst)
+    }
+
+    /// Time on a CPU.
+    pub fn cpu_time(&self) -> Duration {
+        let ran = self.ran.load(Ordering::Relaxed);
+        let running = self.status.lock().state == State::Running;
+        let now = kernel_hal::time::now().0;
+        let part = if running { now.saturating_sub(self.since.load(Ordering::Relaxed)) } else { 0 };
+        Duration::from_nanos(ran + part)
+    }
+
+    /// True while it waits for something.
+    pub fn is_parked(&self) -> bool {
+        self.status.lock().state == State::Parked
+    }
+}
+
+/// The running thread.
+///
+/// Panics before the first: start-up code has no thread to wait with.
+pub fn current() -> Arc<Thread> {
+    let running: Option<Arc<dyn Any + Send + Sync>> = task::current().map(|task| task as Arc<dyn Any + Send + Sync>);
+    match running.and_then(|task| task.downcast::<Thread>().ok()) {
+        Some(thread) => thread,
+        None => panic!("no thread runs here"),
+    }
+}
+
+/// Starts a thread of the kernel's own.
+pub fn spawn(name: &str, entry: impl FnOnce() + Send + 'static) -> Result<Arc<Thread>, Errno> {
+    let thread = Thread::new(String::from(name), None, None, None, Box::new(entry))?;
+    thread.start();
+    Ok(thread)
+}

@@ -291,6 +291,45 @@ impl Drop for KernelCharge {
     }
 }
 
+/// Kernel memory of a container that grows and shrinks with what a program does, charged in whole pages.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    account: Arc<Account>,
+    pages: usize,
+    /// Entries that one page of kernel memory holds.
+    per_page: usize,
+}
+
+impl Ledger {
+    pub(crate) fn new(account: &Arc<Account>, entry_bytes: usize) -> Ledger {
+        Ledger { account: account.clone(), pages: 0, per_page: (PAGE_SIZE / entry_bytes).max(1) }
+    }
+
+    /// Makes the charge that of `entries`. One page more than needed is kept, so that a container that goes up and down
+    /// around a page does not charge each time. `ENOMEM` at the limit; shrinking never fails.
+    #[inline]
+    pub(crate) fn cover(&mut self, entries: usize) -> Result<(), Errno> {
+        if entries > self.pages * self.per_page {
+            let more = entries.div_ceil(self.per_page) - self.pages;
+            charge(self.account.id(), more).map_err(|_| Errno::ENOMEM)?;
+            self.pages += more;
+        } else if entries + 2 * self.per_page <= self.pages * self.per_page {
+            let less = self.pages - entries.div_ceil(self.per_page) - 1;
+            uncharge(self.account.id(), less);
+            self.pages -= less;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if self.pages != 0 {
+            uncharge(self.account.id(), self.pages);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Account, KernelCharge, charge_kernel_bytes};

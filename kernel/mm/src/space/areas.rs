@@ -1,0 +1,279 @@
+//! The areas of one address space in order of address: lookup, cutting, joining, and the search for free room.
+//!
+//! Invariants: areas do not overlap and are not empty; `bytes` and `data_bytes` are the sums over them; there is no
+//! usable gap of `hint.len` bytes or more between `hint.top` and `base`, so a search for that much starts at the top.
+
+use alloc::collections::BTreeMap;
+use core::ops::Range;
+
+use kernel_hal::addr::{PAGE_SIZE, USER_END, USER_MIN};
+
+use super::area::Area;
+
+/// Linux's default for `vm.max_map_count`.
+pub(crate) const MAX_AREAS: usize = 65530;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Hint {
+    top: u64,
+    len: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Areas {
+    map: BTreeMap<u64, Area>,
+    bytes: u64,
+    data_bytes: u64,
+    base: u64,
+    hint: Hint,
+}
+
+impl Areas {
+    /// No areas; room is searched from `base` downwards.
+    pub(crate) fn new(base: u64) -> Areas {
+        Areas { map: BTreeMap::new(), bytes: 0, data_bytes: 0, base, hint: Hint { top: base, len: 0 } }
+    }
+
+    pub(crate) fn set_base(&mut self, base: u64) {
+        self.base = base;
+        self.hint = Hint { top: base, len: 0 };
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Bytes of all areas.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of private writable areas that are no stack.
+    pub(crate) fn data_bytes(&self) -> u64 {
+        self.data_bytes
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Area> {
+        self.map.values()
+    }
+
+    /// The area that contains `address`.
+    #[inline]
+    pub(crate) fn find(&self, address: u64) -> Option<&Area> {
+        self.map.range(..=address).next_back().map(|(_, area)| area).filter(|area| address < area.end)
+    }
+
+    /// The first area that ends above `address`: the one that contains it, or the next.
+    pub(crate) fn find_or_next(&self, address: u64) -> Option<&Area> {
+        self.find(address).or_else(|| self.map.range(address..).next().map(|(_, area)| area))
+    }
+
+    /// The last area that begins below `address`.
+    pub(crate) fn before(&self, address: u64) -> Option<&Area> {
+        self.map.range(..address).next_back().map(|(_, area)| area)
+    }
+
+    /// Areas that overlap `range`, in order.
+    pub(crate) fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = &Area> {
+        let first = self.find(range.start).map_or(range.start, |area| area.start);
+        self.map.range(first..range.end.max(first)).map(|(_, area)| area)
+    }
+
+    pub(crate) fn overlaps(&self, range: Range<u64>) -> bool {
+        self.overlapping(range).next().is_some()
+    }
+
+    /// Bytes of `range` that areas cover.
+    pub(crate) fn covered(&self, range: Range<u64>) -> u64 {
+        self.overlapping(range.clone()).map(|area| area.end.min(range.end) - area.start.max(range.start)).sum()
+    }
+
+    /// True when areas cover all of `range`.
+    pub(crate) fn covers(&self, range: Range<u64>) -> bool {
+        self.covered(range.clone()) == range.end - range.start
+    }
+
+    fn first_overlap(&self, range: &Range<u64>) -> Option<u64> {
+        self.overlapping(range.clone()).next().map(|area| area.start)
+    }
+
+    /// Adds an area where there is none, joining it with its neighbours.
+    pub(crate) fn insert(&mut self, mut area: Area) {
+        self.account(&area, true);
+        if let Some((_, next)) = self.map.range(area.start..).next()
+            && area.joins(next)
+        {
+            let (start, end) = (next.start, next.end);
+            self.map.remove(&start);
+            area.end = end;
+        }
+        if let Some((_, previous)) = self.map.range_mut(..area.start).next_back()
+            && previous.joins(&area)
+        {
+            previous.end = area.end;
+            return;
+        }
+        self.map.insert(area.start, area);
+    }
+
+    /// Removes what lies in `range`, cutting areas that reach over its ends; `removed` gets each piece, in order.
+    pub(crate) fn remove(&mut self, range: Range<u64>, mut removed: impl FnMut(Area)) {
+        let mut any = false;
+        while let Some(start) = self.first_overlap(&range) {
+            let Some(mut area) = self.map.remove(&start) else { break };
+            any = true;
+            if area.end > range.end {
+                let upper = area.split_off(range.end);
+                self.map.insert(upper.start, upper);
+            }
+            let area = if area.start < range.start {
+                let inner = area.split_off(range.start);
+                self.map.insert(area.start, area);
+                inner
+            } else {
+                area
+            };
+            self.account(&area, false);
+            removed(area);
+        }
+        if any {
+            self.note_gap(range);
+        }
+    }
+
+    /// Changes all areas of `range`, cut at its ends, and joins what has become alike.
+    pub(crate) fn update(&mut self, range: Range<u64>, mut change: impl FnMut(&mut Area)) {
+        self.cut(range.start);
+        self.cut(range.end);
+        let mut at = range.start;
+        while let Some((&start, area)) = self.map.range_mut(at..range.end).next() {
+            let data_before = if area.is_data() { area.len() } else { 0 };
+            change(area);
+            let data_after = if area.is_data() { area.len() } else { 0 };
+            at = area.end;
+            self.data_bytes = self.data_bytes - data_before + data_after;
+            self.join_with_previous(start);
+        }
+        if let Some((&next, _)) = self.map.range(range.end..).next() {
+            self.join_with_previous(next);
+        }
+    }
+
+    /// Moves the start of the area at `start` down to `to`; there is room.
+    pub(crate) fn grow_down(&mut self, start: u64, to: u64) {
+        if let Some(mut area) = self.map.remove(&start) {
+            self.account(&area, false);
+            area.start = to;
+            self.account(&area, true);
+            self.map.insert(to, area);
+        }
+    }
+
+    /// Moves the end of the area at `start` up to `to`; there is room.
+    pub(crate) fn grow_up(&mut self, start: u64, to: u64) {
+        if let Some(mut area) = self.map.remove(&start) {
+            self.account(&area, false);
+            area.end = to;
+            self.insert(area);
+        }
+    }
+
+    /// Makes the areas those of a forked child: without what is not inherited, nothing locked.
+    pub(crate) fn drop_what_a_child_lacks(&mut self) {
+        for area in self.map.values_mut() {
+            area.flags.locked = false;
+        }
+        let mut at = 0;
+        while let Some(area) = self.map.range(at..).map(|(_, area)| area).find(|area| area.flags.dont_fork) {
+            let range = area.start..area.end;
+            at = range.end;
+            self.remove(range, drop);
+        }
+    }
+
+    /// How many areas more there would be after cutting at the ends of `range`.
+    pub(crate) fn cuts(&self, range: Range<u64>) -> usize {
+        let inside = |at: u64| self.find(at).is_some_and(|area| area.start < at);
+        usize::from(inside(range.start)) + usize::from(inside(range.end))
+    }
+
+    fn cut(&mut self, at: u64) {
+        if let Some((_, area)) = self.map.range_mut(..at).next_back()
+            && at < area.end
+        {
+            let upper = area.split_off(at);
+            self.map.insert(at, upper);
+        }
+    }
+
+    fn join_with_previous(&mut self, start: u64) {
+        let Some(area) = self.map.get(&start) else { return };
+        let Some((&previous, before)) = self.map.range(..start).next_back() else { return };
+        if before.joins(area) {
+            let end = area.end;
+            self.map.remove(&start);
+            if let Some(before) = self.map.get_mut(&previous) {
+                before.end = end;
+            }
+        }
+    }
+
+    fn account(&mut self, area: &Area, add: bool) {
+        let data = if area.is_data() { area.len() } else { 0 };
+        if add {
+            self.bytes += area.len();
+            self.data_bytes += data;
+        } else {
+            self.bytes -= area.len();
+            self.data_bytes -= data;
+        }
+    }
+
+    /// The room that has appeared around `range` may be larger than the search hint promises.
+    fn note_gap(&mut self, range: Range<u64>) {
+        let top = self.map.range(range.end..).next().map_or(USER_END, |(_, area)| area.start_with_gap());
+        let bottom = self.before(range.start).map_or(USER_MIN, |area| area.end);
+        if top > self.hint.top && top.saturating_sub(bottom) >= self.hint.len {
+            self.hint.top = top.min(self.base);
+        }
+    }
+
+    /// The highest room for `len` bytes (a multiple of the page size, not zero) below the base, else below the end of
+    /// user space. The hint goes to [`Areas::commit`] once something is there.
+    pub(crate) fn find_room(&self, len: u64) -> Option<(u64, Hint)> {
+        let from_hint = len >= self.hint.len;
+        let top = if from_hint { self.hint.top } else { self.base };
+        if let Some((start, skipped)) = self.search(top, len) {
+            let nothing_of = skipped + PAGE_SIZE as u64;
+            let len = if from_hint { nothing_of.max(self.hint.len) } else { nothing_of };
+            return Some((start, Hint { top: start, len }));
+        }
+        self.search(USER_END, len).map(|(start, _)| (start, self.hint))
+    }
+
+    /// Tells that the room found is now taken.
+    pub(crate) fn commit(&mut self, hint: Hint) {
+        self.hint = hint;
+    }
+
+    /// The start of the highest room below `top`, and the largest gap that was too small.
+    fn search(&self, top: u64, len: u64) -> Option<(u64, u64)> {
+        let mut top = top;
+        let mut skipped = 0;
+        for area in self.map.range(..top).rev().map(|(_, area)| area) {
+            let gap = top.saturating_sub(area.end);
+            if gap >= len {
+                return Some((top - len, skipped));
+            }
+            skipped = skipped.max(gap);
+            top = top.min(area.start_with_gap());
+        }
+        (top.saturating_sub(USER_MIN) >= len).then(|| (top - len, skipped))
+    }
+
+    /// Whether nothing, guard gaps included, lies in `range`, so that a program's wish for it can be granted.
+    pub(crate) fn is_free_with_gaps(&self, range: Range<u64>) -> bool {
+        let above = self.find_or_next(range.start);
+        above.is_none_or(|area| range.end <= area.start_with_gap())
+    }
+}

@@ -1,1 +1,26 @@
+//! Files: the virtual file system, and the file systems and files that need no hardware.
+
 #![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod credentials;
+pub mod devfs;
+pub mod device;
+pub mod file;
+pub mod initramfs;
+pub mod pipe;
+pub mod poll;
+#[cfg(test)]
+mod testing;
+pub mod tmpfs;
+pub mod types;
+pub mod vfs;
+
+pub use credentials::Credentials;
+pub use file::{File, FileOps};
+pub use types::{DeviceNumber, FileType, Metadata, Timestamp};
+pub use vfs::{Context, FileSystem, Inode, Namespace, Path};

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use crate::cpio::Archive;
 use crate::exec;
 use crate::paths;
+use crate::symbols;
 use crate::toolchain::{self, KERNEL_TARGET, LOADER_TARGET, Toolchain};
 
 /// Compile the kernel, the UEFI loader and the first process into target/aios.
@@ -34,7 +35,6 @@ pub enum Profile {
 pub struct Artefacts {
     pub kernel: PathBuf,
     pub initramfs: PathBuf,
-    pub loader: PathBuf,
 }
 
 /// Flags of kernel code: linked in the top 2 GiB, no relocation, frame pointers for backtraces.
@@ -47,27 +47,22 @@ const DIRECTORIES: &[&str] = &["dev", "proc", "mnt", "tmp", "sys", "image", "age
 /// Runs the command.
 pub fn command(arguments: &Arguments) -> Result<()> {
     let profile = if arguments.debug { Profile::Debug } else { Profile::Release };
-    let toolchain = toolchain::find()?;
-    println!("using {}", toolchain.describe());
-    let artefacts = build_with(&toolchain, profile)?;
-    for path in [&artefacts.kernel, &artefacts.initramfs, &artefacts.loader] {
+    println!("using {}", toolchain::find()?.describe());
+    let artefacts = build(profile)?;
+    for path in [artefacts.kernel, artefacts.initramfs, loader()?] {
         let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
-        println!("{:>10} bytes  {}", size, path.display());
+        println!("{size:>10} bytes  {}", path.display());
     }
     Ok(())
 }
 
-/// Builds everything with the first toolchain that can.
+/// Builds the kernel and the initramfs. The loader is built where it is needed, by [`loader`].
 pub fn build(profile: Profile) -> Result<Artefacts> {
-    build_with(&toolchain::find()?, profile)
-}
-
-fn build_with(toolchain: &Toolchain, profile: Profile) -> Result<Artefacts> {
-    let vdso = vdso(toolchain)?;
-    let kernel = kernel(toolchain, profile, vdso.as_deref())?;
-    let loader = loader(toolchain)?;
-    let initramfs = initramfs()?;
-    Ok(Artefacts { kernel, initramfs, loader })
+    let toolchain = toolchain::find()?;
+    let vdso = vdso(&toolchain)?;
+    let kernel = kernel(&toolchain, profile, vdso.as_deref())?;
+    let initramfs = initramfs(&kernel)?;
+    Ok(Artefacts { kernel, initramfs })
 }
 
 impl Profile {
@@ -110,7 +105,9 @@ fn kernel(toolchain: &Toolchain, profile: Profile, vdso: Option<&Path>) -> Resul
     Ok(elf)
 }
 
-fn loader(toolchain: &Toolchain) -> Result<PathBuf> {
+/// Builds the UEFI loader.
+pub fn loader() -> Result<PathBuf> {
+    let toolchain = toolchain::find()?;
     let dir = target_dir("loader");
     let mut cargo = toolchain.cargo("build", LOADER_TARGET, &dir, &[]);
     cargo.args(["--package", "aios-boot", "--release"]);
@@ -120,18 +117,23 @@ fn loader(toolchain: &Toolchain) -> Result<PathBuf> {
     Ok(efi)
 }
 
-/// The first process, static so that it needs no file but itself, in an archive with the directories it expects.
-fn initramfs() -> Result<PathBuf> {
+/// The first process, static so that it needs no file but itself, in an archive with the directories it expects and the
+/// names of the kernel's functions.
+fn initramfs(kernel: &Path) -> Result<PathBuf> {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let dir = target_dir("user");
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(paths::root()).env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    cargo
+        .current_dir(paths::root())
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static\u{1f}-Cstrip=symbols");
     cargo.args(["build", "--color=never", "--release", "--package", "aios-supervisor", "--target", TARGET]);
     cargo.arg("--target-dir").arg(&dir);
     exec::run("Building the supervisor", &mut cargo)?;
     let supervisor = dir.join(TARGET).join("release/aios-supervisor");
     let init = std::fs::read(&supervisor).with_context(|| format!("cannot read {}", supervisor.display()))?;
+    let kernel = std::fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
     let mut archive = Archive::default();
+    archive.file("kernel.sym", 0o400, &symbols::table(&kernel)?);
     for directory in DIRECTORIES {
         archive.directory(directory, 0o755);
     }

@@ -97,7 +97,9 @@ pub struct Guest {
     agent: Option<(String, String)>,
     end: Option<End>,
     pending: Option<Message>,
-    /// Everything that was on the console so far.
+    /// The kernel runs: what comes on the console is not the firmware's any more.
+    entered: bool,
+    /// Everything that was on the console so far, without the firmware's part.
     pub console: Vec<u8>,
     /// Every line of COM2 so far.
     pub log: Vec<String>,
@@ -145,6 +147,7 @@ impl Guest {
             agent: None,
             end: None,
             pending: None,
+            entered: !machine.has_chatty_firmware(),
             console: Vec::new(),
             log: Vec::new(),
             complaints: String::new(),
@@ -163,11 +166,13 @@ impl Guest {
         while self.readers > 0 {
             let wait = deadline.saturating_duration_since(Instant::now());
             match self.messages.recv_timeout(wait) {
+                Ok(Raw::Console(_)) if !self.entered => {}
                 Ok(Raw::Console(bytes)) => {
                     self.console.extend_from_slice(&bytes);
                     return Some(Message::Console(bytes));
                 }
                 Ok(Raw::Log(line)) => {
+                    self.entered |= is_kernel_line(&line);
                     self.pending = self.control(&line).map(Message::Event);
                     self.log.push(line.clone());
                     return Some(Message::Log(line));
@@ -319,6 +324,17 @@ impl Drop for Guest {
     }
 }
 
+/// Whether a line on COM2 is the kernel's, which begins with the time: `[    0.012345]`. GRUB writes there too, and leaves
+/// the cursor in a line.
+fn is_kernel_line(line: &str) -> bool {
+    let stamp = |text: &str| {
+        text.split_once(']').and_then(|(time, _)| time.trim().split_once('.')).is_some_and(|(seconds, parts)| {
+            [seconds, parts].iter().all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+    };
+    line.split('[').skip(1).any(stamp)
+}
+
 /// Asks QEMU to end, and makes it end if it does not.
 fn terminate(qemu: &mut Child) {
     // A failure here means that it has ended already.
@@ -427,7 +443,7 @@ fn write_all(mut console: UnixStream, typed: Receiver<Vec<u8>>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, Event};
+    use super::{End, Event, is_kernel_line};
 
     #[test]
     fn control_lines_parse() {
@@ -439,6 +455,13 @@ mod tests {
         assert_eq!((signal, code, reason.as_deref()), (Some(11), None, Some("null write")));
         let line = r#"{"event":"something-new","x":1}"#;
         assert_eq!(serde_json::from_str::<Event>(line).ok(), Some(Event::Other));
+    }
+
+    #[test]
+    fn kernel_lines_are_told_from_others() {
+        assert!(is_kernel_line("[    0.012345] kernel: command line"));
+        assert!(is_kernel_line("\u{1b}[H\u{1b}[J\u{1b}[1;1H[    0.009703] kernel"));
+        assert!(!is_kernel_line("\u{1b}[1;1HGNU GRUB  version 2.06") && !is_kernel_line("BdsDxe: [0x1F,0x2]"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::Artefacts;
+use crate::build::{self, Artefacts};
 use crate::exec;
 use crate::firmware::{self, Medium, Ovmf};
 use crate::packages;
@@ -39,7 +39,6 @@ pub const GDB_PORT: u16 = 1234;
 pub struct Machine {
     kernel: PathBuf,
     initramfs: Option<PathBuf>,
-    loader: PathBuf,
     firmware: Firmware,
     memory: String,
     cpus: u32,
@@ -63,7 +62,6 @@ impl Machine {
         Machine {
             kernel: artefacts.kernel.clone(),
             initramfs: Some(artefacts.initramfs.clone()),
-            loader: artefacts.loader.clone(),
             firmware: Firmware::Pvh,
             memory: "512M".to_owned(),
             cpus: 1,
@@ -109,6 +107,11 @@ impl Machine {
     pub fn debugger(mut self, debugger: bool) -> Machine {
         self.debugger = debugger;
         self
+    }
+
+    /// Whether firmware writes to the console before the kernel does.
+    pub fn has_chatty_firmware(&self) -> bool {
+        self.firmware != Firmware::Pvh
     }
 
     /// The command line so far.
@@ -170,8 +173,8 @@ impl Machine {
 
     fn uefi(&self, qemu: &mut Command, dir: &Path) -> Result<()> {
         let firmware = Ovmf::find()?;
-        let disk =
-            firmware::esp_image(&self.kernel, &self.loader, self.initramfs.as_deref(), &self.command_line(), dir)?;
+        let loader = build::loader()?;
+        let disk = firmware::esp_image(&self.kernel, &loader, self.initramfs.as_deref(), &self.command_line(), dir)?;
         qemu.args(firmware.arguments()).args(Medium::Disk(disk).arguments());
         // The firmware offers a framebuffer only where there is a display.
         qemu.args(["-device", "VGA"]);

@@ -17,6 +17,7 @@ mod paths;
 mod progress;
 mod run;
 mod suites;
+mod symbols;
 mod terminal;
 mod toolchain;
 

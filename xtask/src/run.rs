@@ -165,9 +165,11 @@ fn attend(machine: &Machine, arguments: &Arguments) -> Result<End> {
     drop(raw);
     let mut log = guest.log.join("\n");
     log.push('\n');
-    paths::write_if_changed(&paths::artefact("run.log"), log.as_bytes())?;
+    let path = paths::artefact("run.log");
+    paths::write_if_changed(&path, log.as_bytes())?;
     if stopped && end == End::Stopped && deadline.is_some_and(|deadline| Instant::now() > deadline) {
-        eprintln!("error: not finished after {} s", arguments.timeout.unwrap_or_default());
+        let seconds = arguments.timeout.unwrap_or_default();
+        eprintln!("error: not finished after {seconds} s; the kernel's log is in {}", path.display());
     }
     explain(&end, &told);
     Ok(end)

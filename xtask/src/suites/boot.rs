@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::{Report, booted};
+use crate::build;
 use crate::machine::{Firmware, Machine};
 use crate::paths;
 
@@ -16,6 +17,8 @@ struct Case {
 /// Runs the matrix.
 pub fn run(report: &mut Report) -> Result<()> {
     let machine = booted::machine("base", &paths::root().join("tests/agents/hello"))?;
+    // Here, so that not several cases at a time wait for it.
+    build::loader()?;
     let mut cases = Vec::new();
     for (firmware, way) in [(Firmware::Pvh, "pvh"), (Firmware::Uefi, "uefi"), (Firmware::Grub, "grub")] {
         for cpus in [1, 2] {

@@ -55,7 +55,7 @@ pub struct Function {
 
 impl Function {
     /// The function at `address`, and whether its device has more than one; `None` when nothing answers.
-    pub(super) fn probe(access: &Arc<dyn ConfigAccess>, address: Address) -> Option<(Function, bool)> {
+    pub fn probe(access: &Arc<dyn ConfigAccess>, address: Address) -> Option<(Function, bool)> {
         let id = access.read32(address, 0);
         let vendor = id as u16;
         if vendor == 0xffff || vendor == 0 {

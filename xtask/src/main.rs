@@ -24,14 +24,14 @@ mod toolchain;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Build, boot, test and measure AIOS.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
@@ -51,7 +51,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match dispatch(Arguments::parse().command) {
+    let Some(command) = Arguments::parse().command else {
+        // A terminal that is gone is no reason to fail.
+        let _ = Arguments::command().print_help();
+        return ExitCode::SUCCESS;
+    };
+    match dispatch(command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");

@@ -6,6 +6,7 @@
 mod boot;
 pub mod booted;
 mod examples;
+mod fuzz;
 mod host;
 mod shell;
 
@@ -51,6 +52,10 @@ const ALL: &[Suite] = &[
     suite("boot", "PVH, UEFI and GRUB; one and two CPUs; 128 MiB and 2 GiB", boot::run),
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
+    Suite {
+        on_request: true,
+        ..suite("fuzz", "the fuzz targets, each for some seconds (only with --fuzz)", fuzz::run)
+    },
 ];
 
 /// A suite that a plain `cargo xtask test` runs.

@@ -1,7 +1,14 @@
 //! What the tests of this room share: a small generator of numbers, and a started machine.
 
+use alloc::sync::Arc;
+use core::cell::RefCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kernel_hal::addr::Virt;
+use kernel_hal::usermem::{Access, set_fault_handler};
+
+use crate::AddressSpace;
 
 /// A generator that gives the same numbers for the same seed (xorshift64*, Vigna 2016).
 pub(crate) struct Rng(u64);
@@ -32,6 +39,28 @@ pub(crate) fn machine() -> MutexGuard<'static, ()> {
     if !STARTED.swap(true, Ordering::SeqCst) {
         kernel_hal::hosted::init(64 << 20);
         crate::init();
+        set_fault_handler(resolve);
     }
     alone
+}
+
+std::thread_local! {
+    static CURRENT: RefCell<Option<Arc<AddressSpace>>> = const { RefCell::new(None) };
+}
+
+/// Makes `space` the one that user accesses of this thread go to.
+pub(crate) fn run_on(space: &Arc<AddressSpace>) {
+    space.activate();
+    CURRENT.with(|current| current.replace(Some(space.clone())));
+}
+
+/// Leaves the thread without a space.
+pub(crate) fn run_on_none() {
+    kernel_hal::hosted::deactivate();
+    CURRENT.with(|current| current.replace(None));
+}
+
+fn resolve(va: Virt, access: Access) -> bool {
+    let space = CURRENT.with(|current| current.borrow().clone());
+    space.is_some_and(|space| space.fault(va, access).is_ok())
 }

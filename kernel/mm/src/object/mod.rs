@@ -105,7 +105,7 @@ impl MemoryObject {
         self.size.load(Ordering::Acquire)
     }
 
-    /// Tells a size that grew, or the first one. For one that shrinks see [`MemoryObject::truncate`].
+    /// Tells the first size, or one that grew because of a write. For any other see [`MemoryObject::truncate`].
     pub fn set_size(&self, bytes: u64) {
         self.size.store(bytes, Ordering::Release);
     }
@@ -184,10 +184,14 @@ impl MemoryObject {
         }
     }
 
-    /// Makes the object end at `bytes`: pages beyond are dropped and unmapped everywhere, the tail of the last page is
-    /// zeroed. May sleep.
+    /// Makes the object end at `bytes`. When it shrinks, pages beyond are dropped and unmapped everywhere and the tail of the
+    /// last page is zeroed; when it grows, what programs wrote through mappings beyond the old end is zeroed. May sleep.
     pub fn truncate(&self, bytes: u64) {
         let before = self.size.swap(bytes, Ordering::AcqRel);
+        if bytes >= before {
+            self.zero_from(before, bytes);
+            return;
+        }
         let first = bytes.div_ceil(PAGE_SIZE as u64);
         let dropped = {
             let mut pages = self.pages.lock();
@@ -195,7 +199,6 @@ impl MemoryObject {
             drop(pages.dirty.split_off(&first));
             let tail = (bytes % PAGE_SIZE as u64) as usize;
             if tail != 0
-                && bytes < before
                 && let Some(last) = pages.frames.get(&(first - 1))
             {
                 last.zero(tail..PAGE_SIZE);
@@ -207,6 +210,18 @@ impl MemoryObject {
         }
         drop(dropped);
         self.shrink_ledger();
+    }
+
+    /// Zeros the bytes from `from` up to `to`, or to the end of the page that `from` lies in, if it is in memory.
+    fn zero_from(&self, from: u64, to: u64) {
+        let (index, tail) = (from >> PAGE_SHIFT, (from % PAGE_SIZE as u64) as usize);
+        if tail != 0
+            && to > from
+            && let Some(frame) = self.lookup(index)
+        {
+            let count = usize::try_from(to - from).unwrap_or(PAGE_SIZE);
+            frame.zero(tail..tail.saturating_add(count).min(PAGE_SIZE));
+        }
     }
 
     /// Drops the pages `from..to` of anonymous memory, which read as zeros from then on (`fallocate`'s punched hole).

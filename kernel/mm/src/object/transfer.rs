@@ -35,6 +35,11 @@ impl MemoryObject {
     ///
     /// `EFBIG` past the largest offset, `ENOMEM`, and what the page source or user memory report.
     pub fn write_at(&self, offset: u64, source: &mut Source<'_>) -> Result<(), Errno> {
+        let size = self.size();
+        if offset > size && source.remaining() != 0 {
+            // A program may have written there through a mapping; in the file it was never there.
+            self.zero_from(size, offset);
+        }
         let mut at = offset;
         while source.remaining() != 0 {
             let (index, skip) = locate(at);

@@ -21,6 +21,9 @@ mod remap;
 mod show;
 mod unmap;
 
+#[cfg(test)]
+mod tests;
+
 use alloc::sync::{Arc, Weak};
 use core::fmt;
 use core::ops::Range;

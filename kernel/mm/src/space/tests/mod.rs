@@ -1,0 +1,4 @@
+//! Properties of address spaces.
+
+mod model;
+mod random;

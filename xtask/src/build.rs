@@ -13,7 +13,7 @@ use crate::paths;
 use crate::symbols;
 use crate::toolchain::{self, KERNEL_TARGET, LOADER_TARGET, Toolchain};
 
-/// Compile the kernel, the UEFI loader and the first process into target/aios.
+/// How to compile.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Optimise (the default)

@@ -20,10 +20,7 @@ use crate::terminal::{self, Keys, Typed};
 /// The image of the interactive shell.
 const SHELL_IMAGE: &str = "python";
 
-/// Boot AIOS in QEMU and run the agent of a directory, or an interactive shell.
-///
-/// Ends with the agent's exit code (128 + signal when it was killed), 124 when the time was over, 125 when the system
-/// failed. The kernel's log of the last run is in target/aios/run.log. Keys go to the guest; Ctrl-A x ends the machine.
+/// What to run, and in what kind of machine.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Directory with an agent.toml; without it an interactive shell
@@ -39,7 +36,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
     smp: u32,
     /// Memory, for example 512M or 2G
-    #[arg(long, value_name = "SIZE", default_value = "512M")]
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = machine::parse_memory)]
     memory: String,
     /// How the kernel is started
     #[arg(long, value_enum, default_value_t)]
@@ -66,7 +63,6 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn command(arguments: &Arguments) -> Result<ExitCode> {
-    let memory = machine::parse_memory(&arguments.memory).context("--memory")?;
     let agent = match &arguments.dir {
         Some(dir) => Some((directory(dir, "the agent's directory")?, manifest::read(dir)?)),
         None => None,
@@ -85,7 +81,7 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
     let image = image::ensure(arguments.image.as_deref().unwrap_or(named))?;
     let mut machine = Machine::new(&artefacts)
         .firmware(arguments.firmware)
-        .memory(&memory)
+        .memory(&arguments.memory)
         .cpus(arguments.smp)
         .debugger(arguments.gdb)
         .share("image", &image, false);

@@ -21,7 +21,7 @@ use indicatif::ProgressBar;
 
 use crate::progress;
 
-/// Run the tests, on the host and booted.
+/// Which tests to run.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Run only this suite (may be given several times)

@@ -120,7 +120,8 @@ impl WaitQueue {
                 }
                 continue;
             };
-            if !self.remove(&me) && outcome.is_err() {
+            // A wake that came after the look was spent on this waiter without need: it may have been for another's value.
+            if !self.remove(&me) {
                 self.wake_one();
             }
             return outcome;
@@ -265,6 +266,34 @@ mod tests {
             assert_eq!(tokens.load(Ordering::SeqCst), 0);
             assert!(queue.is_empty());
         }
+    }
+
+    #[test]
+    fn a_wake_that_a_satisfied_waiter_got_is_passed_on() {
+        let queue = Arc::new(WaitQueue::new());
+        let tokens = Arc::new(AtomicUsize::new(0));
+        let mut other = None;
+        let mut looks = 0;
+        queue.wait_uninterruptible(|| {
+            looks += 1;
+            if looks == 1 {
+                return None;
+            }
+            // Queued by now. Another waiter comes, and one wake for it while this one already has what it wants.
+            let (theirs, token) = (queue.clone(), tokens.clone());
+            let take = move || token.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).ok();
+            other = Some(std::thread::spawn(move || theirs.wait_uninterruptible(take)));
+            while queue.length.load(Ordering::SeqCst) < 2 {
+                std::thread::yield_now();
+            }
+            // Long enough for the other to have looked; if it has not, the test passes without showing anything.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            tokens.fetch_add(1, Ordering::SeqCst);
+            queue.wake_one();
+            Some(())
+        });
+        assert!(other.is_some_and(|thread| thread.join().is_ok()));
+        assert_eq!(tokens.load(Ordering::SeqCst), 0);
     }
 
     #[test]

@@ -100,13 +100,24 @@ impl Areas {
     /// Adds an area where there is none, joining it with its neighbours.
     pub(crate) fn insert(&mut self, mut area: Area) {
         self.account(&area, true);
-        if let Some((_, next)) = self.map.range(area.start..).next()
+        let next = self.map.range(area.start..).next().map(|(_, next)| next);
+        let below_stack = next.is_some_and(|next| next.flags.grows_down);
+        if let Some(next) = next
             && area.joins(next)
         {
             let (start, end) = (next.start, next.end);
             self.map.remove(&start);
             area.end = end;
         }
+        let range = area.start..area.end;
+        self.place(area);
+        if below_stack {
+            // What lies below the new area is no longer below the stack.
+            self.note_gap(range);
+        }
+    }
+
+    fn place(&mut self, area: Area) {
         if let Some((_, previous)) = self.map.range_mut(..area.start).next_back()
             && previous.joins(&area)
         {
@@ -229,9 +240,10 @@ impl Areas {
         }
     }
 
-    /// The room that has appeared around `range` may be larger than the search hint promises.
+    /// The room that has appeared around `range`, or below it where an area begins it, may be larger than the search hint
+    /// promises.
     fn note_gap(&mut self, range: Range<u64>) {
-        let top = self.map.range(range.end..).next().map_or(USER_END, |(_, area)| area.start_with_gap());
+        let top = self.map.range(range.start..).next().map_or(USER_END, |(_, area)| area.start_with_gap());
         let bottom = self.before(range.start).map_or(USER_MIN, |area| area.end);
         if top > self.hint.top && top.saturating_sub(bottom) >= self.hint.len {
             self.hint.top = top.min(self.base);
@@ -258,22 +270,116 @@ impl Areas {
 
     /// The start of the highest room below `top`, and the largest gap that was too small.
     fn search(&self, top: u64, len: u64) -> Option<(u64, u64)> {
-        let mut top = top;
+        let above = self.map.range(top..).next();
+        let mut gap_top = above.map_or(top, |(_, area)| area.start_with_gap().min(top));
         let mut skipped = 0;
         for area in self.map.range(..top).rev().map(|(_, area)| area) {
-            let gap = top.saturating_sub(area.end);
+            let gap = gap_top.saturating_sub(area.end);
             if gap >= len {
-                return Some((top - len, skipped));
+                return Some((gap_top - len, skipped));
             }
             skipped = skipped.max(gap);
-            top = top.min(area.start_with_gap());
+            gap_top = area.start_with_gap();
         }
-        (top.saturating_sub(USER_MIN) >= len).then(|| (top - len, skipped))
+        (gap_top.saturating_sub(USER_MIN) >= len).then(|| (gap_top - len, skipped))
     }
 
     /// Whether nothing, guard gaps included, lies in `range`, so that a program's wish for it can be granted.
     pub(crate) fn is_free_with_gaps(&self, range: Range<u64>) -> bool {
         let above = self.find_or_next(range.start);
         above.is_none_or(|area| range.end <= area.start_with_gap())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Area, Areas};
+    use crate::space::area::{Backing, Flags, STACK_GUARD};
+    use crate::testing::Rng;
+    use kernel_hal::addr::{PAGE_SIZE, USER_END, USER_MIN};
+    use kernel_hal::paging::Prot;
+
+    const PAGE: u64 = PAGE_SIZE as u64;
+
+    fn area(start: u64, end: u64, prot: Prot, grows_down: bool) -> Area {
+        let flags = Flags { grows_down, ..Flags::default() };
+        Area { start, end, prot, max: Prot::RWX, flags, backing: Backing::Anonymous, label: "" }
+    }
+
+    /// The highest room below `top`, found by looking at every area.
+    fn naive(areas: &Areas, top: u64, len: u64) -> Option<u64> {
+        let mut best = None;
+        let mut bottom = USER_MIN;
+        let all = areas.iter().map(|area| (area.start_with_gap(), area.end));
+        for (start, end) in all.chain([(top, top)]) {
+            let start = start.min(top);
+            if start >= bottom && start - bottom >= len {
+                best = Some(start - len);
+            }
+            bottom = bottom.max(end);
+            if start == top {
+                break;
+            }
+        }
+        best
+    }
+
+    #[test]
+    fn the_room_found_is_the_highest() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let base = USER_MIN + 600 * PAGE;
+            let mut areas = Areas::new(base);
+            for _ in 0..300 {
+                let len = (1 + rng.below(12)) as u64 * PAGE;
+                if rng.below(5) < 3 {
+                    let found = areas.find_room(len);
+                    let expected = naive(&areas, base, len).or_else(|| naive(&areas, USER_END, len));
+                    assert_eq!(found.map(|(start, _)| start), expected, "seed {seed}, {len:#x} bytes");
+                    if let Some((start, hint)) = found
+                        && rng.below(5) != 0
+                    {
+                        let prot = if rng.below(2) == 0 { Prot::R } else { Prot::RW };
+                        areas.insert(area(start, start + len, prot, false));
+                        areas.commit(hint);
+                    }
+                } else {
+                    let start = USER_MIN + rng.below(620) as u64 * PAGE;
+                    areas.remove(start..start + len, drop);
+                    if rng.below(8) == 0 {
+                        areas.insert(area(start, start + len, Prot::RW, rng.below(2) == 0));
+                    }
+                }
+                let bytes: u64 = areas.iter().map(Area::len).sum();
+                let data: u64 = areas.iter().filter(|area| area.is_data()).map(Area::len).sum();
+                assert_eq!((areas.bytes(), areas.data_bytes()), (bytes, data));
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_that_are_alike_become_one() {
+        let mut areas = Areas::new(USER_END);
+        let at = |page: u64| USER_MIN + page * PAGE;
+        areas.insert(area(at(0), at(2), Prot::RW, false));
+        areas.insert(area(at(4), at(6), Prot::RW, false));
+        areas.insert(area(at(2), at(4), Prot::RW, false));
+        assert_eq!(areas.count(), 1);
+        areas.update(at(1)..at(5), |area| area.prot = Prot::R);
+        assert_eq!(areas.count(), 3);
+        areas.update(at(0)..at(6), |area| area.prot = Prot::RW);
+        assert_eq!(areas.count(), 1);
+        assert_eq!(areas.cuts(at(1)..at(5)), 2);
+        assert_eq!(areas.cuts(at(0)..at(5)), 1);
+    }
+
+    #[test]
+    fn a_stack_claims_its_guard() {
+        let mut areas = Areas::new(USER_END);
+        let stack = USER_END - 10 * PAGE;
+        areas.insert(area(stack, USER_END, Prot::RW, true));
+        assert!(!areas.is_free_with_gaps(stack - PAGE..stack));
+        assert!(areas.is_free_with_gaps(stack - STACK_GUARD - PAGE..stack - STACK_GUARD));
+        assert_eq!(areas.find_room(PAGE).map(|(start, _)| start), Some(stack - STACK_GUARD - PAGE));
     }
 }

@@ -2,3 +2,5 @@
 
 mod model;
 mod random;
+mod rules;
+mod shortage;

@@ -6,5 +6,6 @@ pub mod boot;
 pub mod errno;
 pub mod linux;
 pub mod native;
+pub mod vdso;
 
 pub use errno::Errno;

@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::cpio::Archive;
 use crate::exec;
@@ -60,8 +61,14 @@ pub fn command(arguments: &Arguments) -> Result<()> {
 pub fn build(profile: Profile) -> Result<Artefacts> {
     let toolchain = toolchain::find()?;
     let vdso = vdso(&toolchain)?;
-    let kernel = kernel(&toolchain, profile, vdso.as_deref())?;
-    let initramfs = initramfs(&kernel)?;
+    let (kernel, supervisor) = thread::scope(|scope| {
+        let supervisor = scope.spawn(supervisor);
+        let kernel = kernel(&toolchain, profile, vdso.as_deref());
+        (kernel, supervisor.join())
+    });
+    let Ok(supervisor) = supervisor else { bail!("the build of the supervisor broke off") };
+    let kernel = kernel?;
+    let initramfs = initramfs(&kernel, &supervisor?)?;
     Ok(Artefacts { kernel, initramfs })
 }
 
@@ -117,20 +124,22 @@ pub fn loader() -> Result<PathBuf> {
     Ok(efi)
 }
 
-/// The first process, static so that it needs no file but itself, in an archive with the directories it expects and the
-/// names of the kernel's functions.
-fn initramfs(kernel: &Path) -> Result<PathBuf> {
+/// The first process, static so that it needs no file but itself.
+fn supervisor() -> Result<PathBuf> {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let dir = target_dir("user");
     let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(paths::root())
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static\u{1f}-Cstrip=symbols");
+    cargo.current_dir(paths::root());
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static\u{1f}-Cstrip=symbols");
     cargo.args(["build", "--color=never", "--release", "--package", "aios-supervisor", "--target", TARGET]);
     cargo.arg("--target-dir").arg(&dir);
     exec::run("Building the supervisor", &mut cargo)?;
-    let supervisor = dir.join(TARGET).join("release/aios-supervisor");
-    let init = std::fs::read(&supervisor).with_context(|| format!("cannot read {}", supervisor.display()))?;
+    Ok(dir.join(TARGET).join("release/aios-supervisor"))
+}
+
+/// The first process in an archive with the directories it expects and the names of the kernel's functions.
+fn initramfs(kernel: &Path, supervisor: &Path) -> Result<PathBuf> {
+    let init = std::fs::read(supervisor).with_context(|| format!("cannot read {}", supervisor.display()))?;
     let kernel = std::fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
     let mut archive = Archive::default();
     archive.file("kernel.sym", 0o400, &symbols::table(&kernel)?);

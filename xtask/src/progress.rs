@@ -1,9 +1,13 @@
 //! What the user sees while something takes long: a spinner or bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// Steps that run side by side each have a line.
+static LINES: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// One long step. On a terminal it is a spinner with the latest detail; elsewhere one line when it ends, if it took long.
 pub struct Step {
@@ -18,7 +22,7 @@ const WORTH_A_LINE: Duration = Duration::from_millis(1500);
 impl Step {
     /// Starts a step; `what` is a phrase such as "Building the kernel".
     pub fn new(what: &str) -> Step {
-        let bar = ProgressBar::new_spinner();
+        let bar = LINES.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {wide_msg:.dim}") {
             bar.set_style(style);
         }
@@ -38,7 +42,7 @@ impl Drop for Step {
         self.bar.finish_and_clear();
         let took = self.started.elapsed();
         if took >= WORTH_A_LINE && !std::thread::panicking() {
-            eprintln!("{} ({:.1} s)", self.what, took.as_secs_f32());
+            above(|| eprintln!("{} ({:.1} s)", self.what, took.as_secs_f32()));
         }
     }
 }
@@ -48,10 +52,15 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(length);
+    let bar = LINES.add(ProgressBar::new(length));
     if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {wide_msg:.dim}") {
         bar.set_style(style);
     }
     bar.set_prefix(what.to_owned());
     bar
+}
+
+/// Prints something while bars and spinners are out of the way.
+pub fn above(print: impl FnOnce()) {
+    LINES.suspend(print);
 }

@@ -96,7 +96,7 @@ impl Report {
     /// Records that a case failed; `why` may have several lines.
     pub fn fail(&mut self, case: &str, why: &str) {
         self.failed.push(case.to_owned());
-        self.bar.suspend(|| {
+        progress::above(|| {
             println!("FAILED {}/{case}", self.suite);
             for line in why.lines() {
                 println!("    {line}");

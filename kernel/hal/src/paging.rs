@@ -218,6 +218,30 @@ impl PageTable {
         Ok(Some(Frame::from_counted(entry_pfn(before))))
     }
 
+    /// Maps frames at consecutive pages from `first` on where nothing is mapped; `None` leaves a page out. Returns how many
+    /// pages were mapped. All must be user pages of one aligned 2 MiB block, which the caller sees to.
+    pub fn map_missing(
+        &mut self,
+        first: Virt,
+        frames: &mut [Option<Frame>],
+        prot: Prot,
+    ) -> Result<usize, OutOfMemory> {
+        let slots = index(first, 0)..index(first, 0) + frames.len();
+        assert!(first.is_page_aligned() && first.is_user() && slots.end <= 512, "{first} begins no run of user pages");
+        let (_, table) = self.leaf_or_create(first)?;
+        let mut mapped = 0;
+        for (slot, frame) in machine::table(table)[slots].iter().zip(frames) {
+            if slot.load(Ordering::Relaxed) == 0
+                && let Some(frame) = frame.take()
+            {
+                slot.store(encode(frame.into_counted(), prot), Ordering::Release);
+                mapped += 1;
+            }
+        }
+        frame::meta(table).count.fetch_add(mapped, Ordering::Relaxed);
+        Ok(mapped as usize)
+    }
+
     /// Removes the page at `va` and returns its frame.
     pub fn unmap(&mut self, va: Virt) -> Option<Frame> {
         let (slot, _) = self.leaf(va)?;

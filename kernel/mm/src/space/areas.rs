@@ -26,17 +26,23 @@ pub(crate) struct Areas {
     data_bytes: u64,
     base: u64,
     hint: Hint,
+    /// Counts changes: what was read of an area holds while it stands still.
+    changes: u64,
 }
 
 impl Areas {
     /// No areas; room is searched from `base` downwards.
     pub(crate) fn new(base: u64) -> Areas {
-        Areas { map: BTreeMap::new(), bytes: 0, data_bytes: 0, base, hint: Hint { top: base, len: 0 } }
+        Areas { map: BTreeMap::new(), bytes: 0, data_bytes: 0, base, hint: Hint { top: base, len: 0 }, changes: 0 }
     }
 
     pub(crate) fn set_base(&mut self, base: u64) {
         self.base = base;
         self.hint = Hint { top: base, len: 0 };
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -99,6 +105,7 @@ impl Areas {
 
     /// Adds an area where there is none, joining it with its neighbours.
     pub(crate) fn insert(&mut self, mut area: Area) {
+        self.changes += 1;
         self.account(&area, true);
         let next = self.map.range(area.start..).next().map(|(_, next)| next);
         let below_stack = next.is_some_and(|next| next.flags.grows_down);
@@ -129,6 +136,7 @@ impl Areas {
 
     /// Removes what lies in `range`, cutting areas that reach over its ends; `removed` gets each piece, in order.
     pub(crate) fn remove(&mut self, range: Range<u64>, mut removed: impl FnMut(Area)) {
+        self.changes += 1;
         let mut any = false;
         while let Some(start) = self.first_overlap(&range) {
             let Some(mut area) = self.map.remove(&start) else { break };
@@ -154,6 +162,7 @@ impl Areas {
 
     /// Changes all areas of `range`, cut at its ends, and joins what has become alike.
     pub(crate) fn update(&mut self, range: Range<u64>, mut change: impl FnMut(&mut Area)) {
+        self.changes += 1;
         self.cut(range.start);
         self.cut(range.end);
         let mut at = range.start;
@@ -172,6 +181,7 @@ impl Areas {
 
     /// Moves the start of the area at `start` down to `to`; there is room.
     pub(crate) fn grow_down(&mut self, start: u64, to: u64) {
+        self.changes += 1;
         if let Some(mut area) = self.map.remove(&start) {
             self.account(&area, false);
             area.start = to;

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use aios_abi::Errno;
 use kernel_hal::addr::{PAGE_SHIFT, PAGE_SIZE, USER_MIN, Virt};
 use kernel_hal::frame::{AccountId, Frame, OutOfMemory};
-use kernel_hal::paging::{Mapping, PageTable};
+use kernel_hal::paging::{Mapping, PageTable, Prot};
 use kernel_hal::usermem::Access;
 
 use super::area::{Area, Backing, ObjectMap, STACK_GUARD};
@@ -86,48 +86,77 @@ impl AddressSpace {
     }
 }
 
+/// The private anonymous area that was touched last: most faults come in runs. Valid while areas are unchanged.
+#[derive(Clone, Copy)]
+pub(super) struct Recent {
+    start: u64,
+    end: u64,
+    prot: Prot,
+    changes: u64,
+}
+
+impl Recent {
+    fn prot_at(self, address: u64, changes: u64) -> Option<Prot> {
+        (self.changes == changes && self.start <= address && address < self.end).then_some(self.prot)
+    }
+}
+
+fn check(prot: Prot, access: Access) -> Result<(), FaultError> {
+    let allowed = match access {
+        Access::Read => !prot.is_none(),
+        Access::Write => prot.write,
+        Access::Execute => prot.exec,
+    };
+    if allowed { Ok(()) } else { Err(FaultError::Segv(SegvCode::Accerr)) }
+}
+
 impl Inner {
     fn fault(&mut self, va: Virt, access: Access, account: AccountId) -> Result<Step, FaultError> {
+        let page = va.page_down();
+        let write = access == Access::Write;
+        let changes = self.areas.changes();
+        if let Some(prot) = self.recent.and_then(|recent| recent.prot_at(va.0, changes)) {
+            check(prot, access)?;
+            let mapped = anonymous_fault(&mut self.table, prot, page, write, account)?;
+            self.count_mapped(mapped);
+            return Ok(Step::Done);
+        }
         if self.areas.find(va.0).is_none() {
             self.grow_stack(va.0)?;
         }
-        let Inner { table, areas, resident, peak_resident, .. } = self;
+        let Inner { table, areas, recent, .. } = self;
         let area = areas.find(va.0).ok_or(FaultError::Segv(SegvCode::Maperr))?;
-        let allowed = match access {
-            Access::Read => !area.prot.is_none(),
-            Access::Write => area.prot.write,
-            Access::Execute => area.prot.exec,
-        };
-        if !allowed {
-            return Err(FaultError::Segv(SegvCode::Accerr));
-        }
-        let page = va.page_down();
-        if let Some(mapping) = table.lookup(page) {
-            return match access {
-                Access::Write if !mapping.prot.write => make_writable(table, area, page, mapping, account),
-                // Someone else was faster, or the processor remembered less than is allowed now.
-                _ => Ok(Step::Done),
-            };
-        }
-        let write = access == Access::Write;
+        check(area.prot, access)?;
         let mapped = match &area.backing {
             Backing::Anonymous => {
-                if write {
-                    table.map(page, Frame::zeroed(account)?, area.prot)?;
-                } else {
-                    let zero = ZERO.get().ok_or(FaultError::OutOfMemory)?;
-                    table.map(page, zero.clone(), area.prot.without_write())?;
-                }
-                1
+                *recent = Some(Recent { start: area.start, end: area.end, prot: area.prot, changes: areas.changes() });
+                anonymous_fault(table, area.prot, page, write, account)?
             }
-            Backing::Object(map) => match object_fault(table, area, map, page, write, account)? {
-                Ok(mapped) => mapped,
-                Err(step) => return Ok(step),
+            Backing::Object(map) => match table.lookup(page) {
+                Some(mapping) if write && !mapping.prot.write => {
+                    if area.flags.shared {
+                        map.object.object().mark_dirty(area.object_page(map, page.0));
+                        table.protect(page, area.prot);
+                    } else {
+                        own_page(table, area.prot, page, mapping, account)?;
+                    }
+                    0
+                }
+                // Someone else was faster, or the processor remembered less than is allowed now.
+                Some(_) => 0,
+                None => match object_fault(table, area, map, page, write, account)? {
+                    Ok(mapped) => mapped,
+                    Err(step) => return Ok(step),
+                },
             },
         };
-        *resident += mapped;
-        *peak_resident = (*peak_resident).max(*resident);
+        self.count_mapped(mapped);
         Ok(Step::Done)
+    }
+
+    fn count_mapped(&mut self, mapped: usize) {
+        self.resident += mapped;
+        self.peak_resident = self.peak_resident.max(self.resident);
     }
 
     /// Extends the stack above `address` down to it, within its limit and clear of what lies below.
@@ -149,34 +178,54 @@ impl Inner {
     }
 }
 
-/// A write to a page that is mapped without the right to write, in an area that allows it.
-fn make_writable(
+/// A fault in private memory without an object. Returns how many pages were mapped.
+fn anonymous_fault(
     table: &mut PageTable,
-    area: &Area,
+    prot: Prot,
+    page: Virt,
+    write: bool,
+    account: AccountId,
+) -> Result<usize, FaultError> {
+    match table.lookup(page) {
+        Some(mapping) if write && !mapping.prot.write => {
+            own_page(table, prot, page, mapping, account)?;
+            Ok(0)
+        }
+        Some(_) => Ok(0),
+        None if write => {
+            table.map(page, Frame::zeroed(account)?, prot)?;
+            Ok(1)
+        }
+        None => {
+            let zero = ZERO.get().ok_or(FaultError::OutOfMemory)?;
+            table.map(page, zero.clone(), prot.without_write())?;
+            Ok(1)
+        }
+    }
+}
+
+/// A write to a private page that is mapped without the right to write, in an area that allows it: the page becomes
+/// this space's own, by copying unless it is already.
+fn own_page(
+    table: &mut PageTable,
+    prot: Prot,
     page: Virt,
     mapping: Mapping,
     account: AccountId,
-) -> Result<Step, FaultError> {
-    if area.flags.shared {
-        if let Backing::Object(map) = &area.backing {
-            map.object.object().mark_dirty(area.object_page(map, page.0));
-        }
-        table.protect(page, area.prot);
-        return Ok(Step::Done);
-    }
+) -> Result<(), FaultError> {
     if ZERO.get().is_some_and(|zero| zero.pfn() == mapping.pfn) {
-        table.map(page, Frame::zeroed(account)?, area.prot)?;
-        return Ok(Step::Done);
+        table.map(page, Frame::zeroed(account)?, prot)?;
+        return Ok(());
     }
-    let Some(frame) = table.frame(page) else { return Ok(Step::Done) };
+    let Some(frame) = table.frame(page) else { return Ok(()) };
     // One reference is the entry's, one is ours: with no other, nobody else sees the frame. New references to a
     // private frame are made only under the lock of a space that maps it.
     if frame.references() == 2 {
-        table.protect(page, area.prot);
+        table.protect(page, prot);
     } else {
-        table.map(page, frame.duplicate(account)?, area.prot)?;
+        table.map(page, frame.duplicate(account)?, prot)?;
     }
-    Ok(Step::Done)
+    Ok(())
 }
 
 /// Maps a page of an object, and its neighbours if it is read. The inner error is the page that must be fetched.
@@ -233,15 +282,8 @@ fn map_around(
     if frames.get(wanted).is_none_or(Option::is_none) {
         return Ok(0);
     }
-    let prot = area.entry_prot();
-    let mut mapped = 0;
-    for (number, frame) in (0..).zip(frames) {
-        let Some(frame) = frame else { continue };
-        let va = Virt(start + (number << PAGE_SHIFT));
-        if table.lookup(va).is_none() {
-            table.map(va, frame, prot)?;
-            mapped += 1;
-        }
-    }
-    Ok(mapped)
+    // The window is aligned, so it lies within one table.
+    let used = ((end - start) >> PAGE_SHIFT) as usize;
+    let frames = frames.get_mut(..used).unwrap_or_default();
+    Ok(table.map_missing(Virt(start), frames, area.entry_prot())?)
 }

@@ -15,7 +15,7 @@ impl AddressSpace {
         {
             let mut parent = self.inner.lock();
             let mut inner = child.inner.lock();
-            let Inner { table, areas, ledger, heap, limits, resident, peak_resident } = &mut *inner;
+            let Inner { table, areas, ledger, heap, limits, resident, peak_resident, .. } = &mut *inner;
             ledger.cover(parent.areas.count())?;
             *areas = parent.areas.clone();
             areas.drop_what_a_child_lacks();

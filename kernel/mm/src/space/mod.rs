@@ -38,6 +38,7 @@ use kernel_sync::{Mutex, Once};
 use crate::account::{Account, Ledger};
 use crate::frames::gate;
 use areas::Areas;
+use fault::Recent;
 use unmap::Graveyard;
 
 pub use fault::{FaultError, SegvCode};
@@ -98,6 +99,7 @@ struct Inner {
     /// Pages that are mapped.
     resident: usize,
     peak_resident: usize,
+    recent: Option<Recent>,
 }
 
 impl AddressSpace {
@@ -113,6 +115,7 @@ impl AddressSpace {
             limits: Limits::DEFAULT,
             resident: 0,
             peak_resident: 0,
+            recent: None,
         };
         Ok(Arc::new_cyclic(|weak: &Weak<AddressSpace>| AddressSpace {
             id: registry::add(weak),

@@ -70,6 +70,14 @@ impl DeviceNumber {
         (minor & 0xff) | (major & 0xfff) << 8 | (minor & !0xff) << 12 | (major & !0xfff) << 32
     }
 
+    /// The inverse of [`encode`](DeviceNumber::encode).
+    pub const fn decode_wide(device: u64) -> DeviceNumber {
+        DeviceNumber {
+            major: ((device >> 8) & 0xfff) as u32 | (device >> 32) as u32 & !0xfff,
+            minor: (device & 0xff) as u32 | (device >> 12) as u32 & !0xff,
+        }
+    }
+
     /// From the 32 bits that `mknod` takes.
     pub const fn decode(device: u32) -> DeviceNumber {
         DeviceNumber { major: (device >> 8) & 0xfff, minor: (device & 0xff) | (device >> 12) & 0xfff00 }
@@ -219,6 +227,8 @@ mod tests {
     fn device_numbers_are_those_of_glibc() {
         assert_eq!(DeviceNumber::new(1, 3).encode(), 0x103);
         assert_eq!(DeviceNumber::new(0x12345, 0x6789a).encode(), 0x0001_2000_6783_459a);
+        let wide = DeviceNumber::new(0x12345, 0x6789a);
+        assert_eq!(DeviceNumber::decode_wide(wide.encode()), wide);
         assert_eq!(DeviceNumber::decode(0x103), DeviceNumber::new(1, 3));
         assert_eq!(DeviceNumber::decode(0x1234_5678), DeviceNumber::new(0x456, 0x12378));
     }

@@ -155,6 +155,9 @@ pub trait Inode: Any + Send + Sync {
         true
     }
 
+    /// The VFS has added or removed a name of this inode: what was remembered of its attributes is out of date.
+    fn names_changed(&self) {}
+
     fn stat_fs(&self) -> Result<StatFs, Errno>;
 
     /// The value of an extended attribute.

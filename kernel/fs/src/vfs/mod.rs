@@ -13,7 +13,7 @@ mod names;
 mod open;
 mod path;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
 pub use anonymous::{anonymous_path, next_number, unplaced_metadata, unplaced_stat_fs};

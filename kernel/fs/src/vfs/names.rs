@@ -124,6 +124,7 @@ impl Context<'_> {
                 return Err(Errno::EPERM);
             }
             directory.inode().link(name, from.inode())?;
+            from.inode().names_changed();
             Ok(from.inode().clone())
         })
         .map(drop)
@@ -165,6 +166,7 @@ impl Context<'_> {
             return Err(Errno::EBUSY);
         }
         directory.inode().unlink(&place.name)?;
+        child.inode().names_changed();
         directory.dentry.detach(&child, true);
         Ok(())
     }
@@ -296,6 +298,9 @@ impl Context<'_> {
             return Err(Errno::EBUSY);
         }
         source.inode().rename(&from.name, target.inode(), &to.name, mode)?;
+        if let Some(replaced) = &replaced {
+            replaced.inode().names_changed();
+        }
         match &replaced {
             Some(replaced) if mode == RenameMode::Exchange => {
                 target.dentry.detach(replaced, false);

@@ -17,6 +17,9 @@ mod task;
 mod tlb;
 mod user;
 
+#[cfg(test)]
+mod tests;
+
 pub use clock::{advance, armed_timer, set_time};
 pub use device::{Device, add_device, add_ports};
 pub use irq::{raise_isa, raise_msi};

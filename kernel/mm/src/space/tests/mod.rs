@@ -1,6 +1,7 @@
 //! Properties of address spaces.
 
 mod model;
+mod parallel;
 mod random;
 mod rules;
 mod shortage;

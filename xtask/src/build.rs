@@ -63,7 +63,7 @@ pub fn build(profile: Profile) -> Result<Artefacts> {
     let vdso = vdso(&toolchain)?;
     let (kernel, supervisor) = thread::scope(|scope| {
         let supervisor = scope.spawn(supervisor);
-        let kernel = kernel(&toolchain, profile, vdso.as_deref());
+        let kernel = kernel(&toolchain, profile, &vdso);
         (kernel, supervisor.join())
     });
     let Ok(supervisor) = supervisor else { bail!("the build of the supervisor broke off") };
@@ -89,26 +89,44 @@ fn target_dir(name: &str) -> PathBuf {
     paths::aios().join("build").join(name)
 }
 
-/// The code that the kernel maps into every process so that clocks can be read without a system call.
-pub fn vdso(_toolchain: &Toolchain) -> Result<Option<PathBuf>> {
-    Ok(None)
+/// The code that the kernel maps into every process, so that clocks are read without a system call.
+pub fn vdso(toolchain: &Toolchain) -> Result<PathBuf> {
+    // Beside the kernel, with its flags, so that `core` is compiled once. What differs is said behind them; it reaches `core`
+    // too, because link-time optimisation compiles the whole library here. The linker script refuses what would not fit.
+    let dir = target_dir("kernel");
+    let mut cargo = kernel_cargo(toolchain, "rustc");
+    cargo.args(["--package", "aios-vdso", "--release", "--"]);
+    cargo.args(["-Crelocation-model=pic", "-Ccode-model=small", "-Cforce-unwind-tables=yes"]);
+    exec::run("Building the vDSO", &mut cargo)?;
+    let source = paths::root().join("kernel/hal/vdso");
+    let linked = dir.join("vdso.so");
+    let mut linker = toolchain.linker();
+    linker.args(["-shared", "-soname=linux-vdso.so.1", "--hash-style=both", "--eh-frame-hdr", "--build-id=none"]);
+    linker.args(["-z", "defs", "-z", "noexecstack", "--gc-sections", "--strip-all", "-T"]).arg(source.join("vdso.ld"));
+    linker.arg("--version-script").arg(source.join("vdso.map")).arg("-o").arg(&linked);
+    linker.arg("--whole-archive").arg(dir.join(KERNEL_TARGET).join("release/libaios_vdso.a"));
+    exec::run("Linking the vDSO", &mut linker)?;
+    let vdso = paths::artefact("vdso.so");
+    paths::copy_if_changed(&linked, &vdso)?;
+    Ok(vdso)
 }
 
-fn kernel(toolchain: &Toolchain, profile: Profile, vdso: Option<&Path>) -> Result<PathBuf> {
-    let dir = target_dir("kernel");
-    let script = paths::root().join("kernel/kernel.ld");
-    let script = format!("-Clink-arg=-T{}", script.display());
+/// Cargo with the kernel's flags and target directory.
+fn kernel_cargo(toolchain: &Toolchain, verb: &str) -> Command {
+    let script = format!("-Clink-arg=-T{}", paths::root().join("kernel/kernel.ld").display());
     let mut flags = KERNEL_FLAGS.to_vec();
     flags.push(&script);
-    let mut cargo = toolchain.cargo("build", KERNEL_TARGET, &dir, &flags);
+    toolchain.cargo(verb, KERNEL_TARGET, &target_dir("kernel"), &flags)
+}
+
+fn kernel(toolchain: &Toolchain, profile: Profile, vdso: &Path) -> Result<PathBuf> {
+    let mut cargo = kernel_cargo(toolchain, "build");
     cargo.args(["--package", "kernel"]);
-    if let Some(vdso) = vdso {
-        cargo.env("AIOS_VDSO", vdso);
-    }
+    cargo.env("AIOS_VDSO", vdso);
     let folder = profile.select(&mut cargo);
     exec::run("Building the kernel", &mut cargo)?;
     let elf = paths::artefact("kernel.elf");
-    paths::copy_if_changed(&dir.join(KERNEL_TARGET).join(folder).join("kernel"), &elf)?;
+    paths::copy_if_changed(&target_dir("kernel").join(KERNEL_TARGET).join(folder).join("kernel"), &elf)?;
     Ok(elf)
 }
 

@@ -31,8 +31,8 @@ pub struct Toolchain {
     pub version: String,
     /// The freestanding `core` and `alloc` are compiled from source.
     build_std: bool,
-    /// The compiler comes with its own `lld`.
-    bundled_lld: bool,
+    /// The `lld` that came with the compiler, if one did.
+    bundled_lld: Option<PathBuf>,
 }
 
 /// The first usable toolchain: those in `PATH`, then Debian's, which is installed if nothing else is there.
@@ -85,8 +85,8 @@ impl Toolchain {
         let cargo = if cargo.exists() { cargo } else { PathBuf::from("cargo") };
         let host_bin = sysroot.join("lib/rustlib/x86_64-unknown-linux-gnu/bin");
         // Debian's package has a link to a file of another package: `exists` follows it.
-        let bundled_lld = host_bin.join("rust-lld").exists();
-        if !bundled_lld && !exec::exists("ld.lld") {
+        let bundled_lld = Some(host_bin.join("rust-lld")).filter(|path| path.exists());
+        if bundled_lld.is_none() && !exec::exists("ld.lld") {
             packages::install(&["lld"])?;
         }
         let rustc = sysroot.join("bin/rustc");
@@ -96,7 +96,7 @@ impl Toolchain {
     /// `cargo <verb>` for a freestanding target, with `flags` for the compiler, in its own target directory.
     pub fn cargo(&self, verb: &str, target: &str, target_dir: &Path, flags: &[&str]) -> Command {
         let mut flags = flags.to_vec();
-        if !self.bundled_lld {
+        if self.bundled_lld.is_none() {
             flags.extend(match target {
                 LOADER_TARGET => ["-Clinker=lld-link", "-Clinker-flavor=lld-link"],
                 _ => ["-Clinker=ld.lld", "-Clinker-flavor=ld.lld"],
@@ -114,6 +114,18 @@ impl Toolchain {
             command.args(["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
         }
         command
+    }
+
+    /// A linker for ELF files.
+    pub fn linker(&self) -> Command {
+        match &self.bundled_lld {
+            Some(path) => {
+                let mut linker = Command::new(path);
+                linker.args(["-flavor", "gnu"]);
+                linker
+            }
+            None => Command::new("ld.lld"),
+        }
     }
 
     /// Whether it comes with clippy.

@@ -97,13 +97,17 @@ fn clippy_bare() -> Result<()> {
     if !toolchain.has_clippy() {
         packages::install(&["rust-web-clippy"])?;
     }
-    for (package, target) in [("kernel", toolchain::KERNEL_TARGET), ("aios-boot", toolchain::LOADER_TARGET)] {
+    let vdso = crate::build::vdso(&toolchain)?;
+    let packages = [
+        ("aios-vdso", toolchain::KERNEL_TARGET),
+        ("kernel", toolchain::KERNEL_TARGET),
+        ("aios-boot", toolchain::LOADER_TARGET),
+    ];
+    for (package, target) in packages {
         let dir = paths::aios().join("build/clippy");
         let mut clippy = toolchain.cargo("clippy", target, &dir, &[]);
         clippy.args(["--package", package, "--keep-going", "--", "-Dwarnings"]);
-        if let Some(vdso) = crate::build::vdso(&toolchain)? {
-            clippy.env("AIOS_VDSO", vdso);
-        }
+        clippy.env("AIOS_VDSO", &vdso);
         exec::run(&format!("Clippy over {package}"), &mut clippy)?;
     }
     Ok(())

@@ -9,6 +9,7 @@ mod examples;
 mod fuzz;
 mod host;
 mod shell;
+mod vdso;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,6 +50,7 @@ pub struct Suite {
 /// Every suite, in the order in which they run: the quick ones first.
 const ALL: &[Suite] = &[
     suite("host", "unit and property tests of every crate, on this machine", host::run),
+    suite("vdso", "the clock functions that the kernel maps into every process", vdso::run),
     suite("boot", "PVH, UEFI and GRUB; one and two CPUs; 128 MiB and 2 GiB", boot::run),
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),

@@ -1,6 +1,8 @@
 //! The serial ports of a PC: 16550 UARTs, driven by interrupts for input and in bursts for output.
 
 mod ring;
+#[cfg(test)]
+mod tests;
 mod uart;
 
 pub use uart::{LineErrors, Uart};

@@ -12,6 +12,8 @@ use super::ring::Ring;
 
 const DATA: u16 = 0;
 const INTERRUPT_ENABLE: u16 = 1;
+/// While the divisor latch is open.
+const DIVISOR_HIGH: u16 = 1;
 const FIFO_CONTROL: u16 = 2;
 const LINE_CONTROL: u16 = 3;
 const MODEM_CONTROL: u16 = 4;
@@ -24,8 +26,8 @@ const ON_LINE_ERROR: u8 = 1 << 2;
 
 const DIVISOR_LATCH: u8 = 0x80;
 const EIGHT_BITS: u8 = 0b11;
-/// FIFOs on and cleared, interrupt at 14 bytes of input (or a pause).
-const FIFO_ON: u8 = 0b1100_0111;
+/// FIFOs on, interrupt at 14 bytes of input (or a pause). Turning them on clears them, writing it again does not.
+const FIFO_ON: u8 = 0b1100_0001;
 /// Terminal ready, request to send, and the output that lets interrupts through on a PC.
 const MODEM_READY: u8 = 0b1011;
 
@@ -102,14 +104,6 @@ impl Uart {
         if !is_present(&ports) {
             return None;
         }
-        ports.out8(INTERRUPT_ENABLE, 0);
-        ports.out8(LINE_CONTROL, DIVISOR_LATCH);
-        // Divisor 1 of the 1.8432 MHz clock, by 16.
-        ports.out8(DATA, 1);
-        ports.out8(INTERRUPT_ENABLE, 0);
-        ports.out8(LINE_CONTROL, EIGHT_BITS);
-        ports.out8(FIFO_CONTROL, FIFO_ON);
-        ports.out8(MODEM_CONTROL, MODEM_READY);
         let shared = Arc::new(Shared {
             registers: IrqLock::new(Registers { ports, enabled: 0 }),
             ring: Ring::new(),
@@ -118,6 +112,7 @@ impl Uart {
             output: WaitQueue::new(),
             interrupts: AtomicBool::new(false),
         });
+        shared.set_up();
         let handler = shared.clone();
         let vector = irq::allocate_vector(Box::new(move || handler.interrupt()));
         let routed = vector.is_some_and(|vector| irq::route_isa(line, vector));
@@ -194,6 +189,20 @@ impl Uart {
 }
 
 impl Shared {
+    fn set_up(&self) {
+        let registers = &mut *self.registers.lock();
+        registers.enable(0);
+        registers.ports.out8(LINE_CONTROL, DIVISOR_LATCH);
+        // Divisor 1 of the 1.8432 MHz clock, by 16.
+        registers.ports.out8(DATA, 1);
+        registers.ports.out8(DIVISOR_HIGH, 0);
+        registers.ports.out8(LINE_CONTROL, EIGHT_BITS);
+        registers.ports.out8(MODEM_CONTROL, MODEM_READY);
+        // What was typed before this moment is kept, as far as the UART still has it.
+        self.drain(registers);
+        registers.ports.out8(FIFO_CONTROL, FIFO_ON);
+    }
+
     /// Sends up to a FIFO's worth if the FIFO is empty; false when it is not.
     fn send(&self, burst: &[u8]) -> bool {
         let registers = self.registers.lock();

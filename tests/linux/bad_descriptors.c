@@ -87,6 +87,9 @@ int main(void)
             alarm(20);
             for (unsigned kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
                 long a[6];
+                /* Whether a descriptor without a file has a mode to change differs between versions of Linux. */
+                if (!strcmp(kinds[kind], "event") && (calls[which].number == SYS_fchmod || calls[which].number == SYS_fchown))
+                    continue;
                 for (int i = 0; i < 6; i++)
                     a[i] = calls[which].arguments[i] == FD ? descriptors[kind] : calls[which].arguments[i];
                 errno = 0;

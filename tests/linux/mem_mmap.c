@@ -64,7 +64,7 @@ int main(void)
     IS(syscall(SYS_mmap, 0, PAGE, rw, private, -1, 1) == -1 && errno == EINVAL);
     IS(munmap(area + 1, PAGE) == -1 && errno == EINVAL);
     IS(munmap(area, 0) == -1 && errno == EINVAL);
-    IS(munmap((void *)(1ul << 47), PAGE) == -1 && errno == EINVAL);
+    IS(munmap((void *)(1ul << 57), PAGE) == -1 && errno == EINVAL);
     IS(munmap((void *)0x10000, PAGE) == 0);
 
     /* A large, untouched mapping costs nothing; a few pages of it work. */

@@ -23,8 +23,8 @@ int main(void)
         IS(local == 11);
         _exit(3);
     }
-    IS(child > 0 && child != parent);
     reap("first child", child);
+    IS(child > 0 && child != parent);
     IS(local == 10);
 
     in_child("second child", child_changes);

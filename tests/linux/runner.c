@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -93,6 +94,15 @@ static void start(const char *program, const char *name, const char *scratch, co
 {
     char *arguments[] = {(char *)name, 0};
     char *environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C", "CHECK=1", 0};
+    /* What whoever started us has set must not show. */
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, 0);
+    for (int number = 1; number <= 64; number++)
+        signal(number, SIG_DFL);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){1024, 4096});
+    setrlimit(RLIMIT_STACK, &(struct rlimit){8 << 20, RLIM_INFINITY});
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, RLIM_INFINITY});
     setsid();
     umask(022);
     int null = open("/dev/null", O_RDONLY), out = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);

@@ -49,8 +49,8 @@ int main(void)
     VALUE(select(20, &reads, 0, 0, &none));
 
     FD_ZERO(&reads);
-    FD_SET(99, &reads);
-    VALUE(select(100, &reads, 0, 0, &none));
+    FD_SET(40, &reads);
+    VALUE(select(41, &reads, 0, 0, &none));
     VALUE(select(-1, 0, 0, 0, &none));
     struct timeval bad = {-1, 0};
     VALUE(select(1, 0, 0, 0, &bad));

@@ -39,10 +39,8 @@ static void divide(void)
 static void single_step(void) { __asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; nop; nop" ::: "memory", "cc"); }
 static void float_divide(void)
 {
-    unsigned control = 0x1d80;
-    double zero = 0, one = 1;
-    __asm__ volatile("ldmxcsr %0" ::"m"(control));
-    __asm__ volatile("divsd %1, %0" : "+x"(one) : "x"(zero));
+    unsigned short control = 0x037b; /* the x87 way: emulators do not raise SSE's exceptions */
+    __asm__ volatile("fldcw %0; fld1; fldz; fdivrp; fwait" ::"m"(control));
 }
 
 static const struct {

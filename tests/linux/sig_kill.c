@@ -49,15 +49,19 @@ int main(void)
     in_child("another user", as_somebody);
 
     /* KILL works on a process that blocks and ignores everything. */
+    int ready[2];
+    char byte;
+    NEED(pipe(ready) == 0);
     pid_t child = fork();
     if (child == 0) {
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, 0);
+        write(ready[1], "r", 1);
         for (;;)
             pause();
     }
-    sleep_ms(10);
+    read(ready[0], &byte, 1);
     kill(child, SIGTERM);
     kill(child, SIGINT);
     sleep_ms(10);

@@ -30,9 +30,14 @@ int main(void)
     wait_and_say("unknown type", 99, 0, WEXITED, 0);
     wait_and_say("pid 0", P_PID, 0, WEXITED, 0);
 
+    int gate[2];
+    char byte;
+    NEED(pipe(gate) == 0);
     pid_t child = fork();
     if (child == 0) {
+        close(gate[1]);
         raise(SIGSTOP);
+        read(gate[0], &byte, 1);
         _exit(6);
     }
     wait_and_say("stopped", P_PID, child, WSTOPPED, child);
@@ -40,6 +45,7 @@ int main(void)
     kill(child, SIGCONT);
     wait_and_say("continued, left", P_PID, child, WCONTINUED | WNOWAIT, child);
     wait_and_say("continued, taken", P_PID, child, WCONTINUED, child);
+    close(gate[1]);
     wait_and_say("exited, left", P_ALL, 0, WEXITED | WNOWAIT, child);
     wait_and_say("exited, left again", P_PID, child, WEXITED | WNOWAIT, child);
     wait_and_say("stop only", P_PID, child, WSTOPPED | WNOHANG, child);

@@ -18,6 +18,7 @@ pub mod poll;
 #[cfg(test)]
 mod testing;
 pub mod tmpfs;
+pub mod tty;
 pub mod types;
 pub mod vfs;
 

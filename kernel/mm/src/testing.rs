@@ -37,7 +37,7 @@ pub(crate) fn machine() -> MutexGuard<'static, ()> {
     static STARTED: AtomicBool = AtomicBool::new(false);
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !STARTED.swap(true, Ordering::SeqCst) {
-        kernel_hal::hosted::init(64 << 20);
+        kernel_hal::hosted::init(32 << 20);
         crate::init();
         set_fault_handler(resolve);
     }

@@ -11,8 +11,12 @@
 //! Order of locks: an address space's lock may be held while a page is looked up, never while one is fetched or while
 //! `truncate` or `write_back` run, because those call the source and visit address spaces.
 
+pub(crate) mod reclaim;
 mod transfer;
 mod writeback;
+
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -67,7 +71,9 @@ impl MemoryObject {
 
     /// The page cache of what `source` stores; pages are charged to `account`. Its size is 0 until set.
     pub fn with_source(source: Arc<dyn PageSource>, account: &Arc<Account>) -> Arc<MemoryObject> {
-        MemoryObject::new(Some(source), account)
+        let object = MemoryObject::new(Some(source), account);
+        reclaim::add(&object);
+        object
     }
 
     fn new(source: Option<Arc<dyn PageSource>>, account: &Arc<Account>) -> Arc<MemoryObject> {
@@ -146,8 +152,7 @@ impl MemoryObject {
                 }
                 pages.truncations
             };
-            gate()?;
-            let frame = Frame::zeroed(self.account.id()).map_err(|_| Errno::ENOMEM)?;
+            let frame = self.new_page()?;
             if let Some(source) = &self.source
                 && index << PAGE_SHIFT < self.size()
             {
@@ -155,6 +160,16 @@ impl MemoryObject {
             }
             if let Some(frame) = self.insert(index, frame, Some(truncations), for_write)? {
                 return Ok(frame);
+            }
+        }
+    }
+
+    /// A frame of zeros; clean pages are given up for it when there is no other.
+    fn new_page(&self) -> Result<Frame, Errno> {
+        loop {
+            let frame = gate().and_then(|()| Frame::zeroed(self.account.id()).map_err(|_| Errno::ENOMEM));
+            if frame.is_ok() || !reclaim::relieve(&self.account) {
+                return frame;
             }
         }
     }
@@ -250,6 +265,14 @@ impl MemoryObject {
 
     fn is_mapped(&self) -> bool {
         self.mapped.load(Ordering::SeqCst) != 0
+    }
+}
+
+impl Drop for MemoryObject {
+    fn drop(&mut self) {
+        if self.source.is_some() {
+            reclaim::remove(self.id);
+        }
     }
 }
 

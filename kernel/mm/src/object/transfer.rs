@@ -5,7 +5,6 @@ use kernel_hal::addr::{PAGE_SHIFT, PAGE_SIZE};
 use kernel_hal::frame::Frame;
 
 use super::MemoryObject;
-use crate::frames::gate;
 use crate::io::{Sink, Source};
 
 /// The page of a byte, and the byte's place in it.
@@ -68,8 +67,7 @@ impl MemoryObject {
     /// Writes a whole page that is not in memory, without fetching it. It is shown to others only when complete: after
     /// a fault midway the old contents must still be there beyond what was written.
     fn write_new_page(&self, index: u64, source: &mut Source<'_>) -> Result<(), Errno> {
-        gate()?;
-        let fresh = Frame::zeroed(self.account.id()).map_err(|_| Errno::ENOMEM)?;
+        let fresh = self.new_page()?;
         let before = source.done();
         let result = source.take_to_frame(&fresh, 0, PAGE_SIZE);
         let taken = source.done() - before;

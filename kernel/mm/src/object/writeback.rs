@@ -59,16 +59,9 @@ impl MemoryObject {
         !self.pages.lock().dirty.is_empty()
     }
 
-    /// Drops the pages that are clean and mapped by nobody. Returns how many.
-    pub fn drop_clean(&self) -> usize {
-        if self.source.is_none() || self.is_mapped() {
-            return 0;
-        }
-        let mut pages = self.pages.lock();
-        let before = pages.frames.len();
-        let super::Pages { frames, dirty, .. } = &mut *pages;
-        frames.retain(|index, frame| dirty.contains(index) || !frame.is_unique());
-        before - pages.frames.len()
+    /// Pages that wait to be written back, for whoever limits them.
+    pub fn dirty_pages(&self) -> usize {
+        self.pages.lock().dirty.len()
     }
 
     fn take_dirty(&self, range: Range<u64>, into: &mut [Option<(u64, Frame)>; BATCH]) {

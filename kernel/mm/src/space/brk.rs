@@ -8,7 +8,7 @@ use super::area::{Area, Backing, Flags};
 use super::areas::MAX_AREAS;
 use super::map::overcommit;
 use super::unmap::Graveyard;
-use crate::frames::gate;
+use crate::object::reclaim::make_room;
 
 impl AddressSpace {
     /// Says where the heap begins; it is empty. Called by exec.
@@ -19,6 +19,7 @@ impl AddressSpace {
     /// Moves the end of the heap to `to` and returns it; where that cannot be, the end stays and is returned.
     pub fn brk(&self, to: Virt) -> Virt {
         let mut graveyard = Graveyard::default();
+        let room_to_grow = make_room(&self.account).is_ok();
         let mut inner = self.inner.lock();
         let heap = inner.heap.clone();
         let unchanged = Virt(heap.end);
@@ -35,7 +36,7 @@ impl AddressSpace {
             let allowed = old_end.0 >= USER_MIN
                 && room
                 && count <= MAX_AREAS
-                && gate().is_ok()
+                && room_to_grow
                 && inner.may_grow(len, len).is_ok()
                 && overcommit(len).is_ok()
                 && inner.ledger.cover(count).is_ok();

@@ -13,9 +13,13 @@ use kernel_hal::usermem::Access;
 use super::area::{Area, Backing, ObjectMap, STACK_GUARD};
 use super::{AddressSpace, Inner, ZERO};
 use crate::object::MemoryObject;
+use crate::object::reclaim::relieve;
 
 /// Pages around a touched page of a file that are mapped with it when they are in memory (Linux's `fault_around_bytes`).
 const AROUND: usize = 16;
+
+/// How often clean pages are given up for one fault.
+const MAX_RELIEVED: u32 = 4;
 
 /// Why a page cannot be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,36 +55,43 @@ enum Step {
 impl AddressSpace {
     /// Makes `va` accessible, or says why not. May sleep.
     pub fn fault(&self, va: Virt, access: Access) -> Result<(), FaultError> {
-        if !va.is_user() {
-            return Err(FaultError::Segv(SegvCode::Maperr));
-        }
-        loop {
-            let step = self.inner.lock().fault(va, access, self.account.id())?;
-            let Step::Fetch(object, index) = step else { return Ok(()) };
-            if let Err(error) = object.page(index, false) {
-                return Err(if error == Errno::ENOMEM { FaultError::OutOfMemory } else { FaultError::Bus });
-            }
-        }
+        self.fault_then(va, access, |_| ())
     }
 
     /// The frame at `va` after making it accessible; it may be replaced there at any time.
     pub fn frame(&self, va: Virt, access: Access) -> Result<Frame, FaultError> {
+        loop {
+            if let Some(frame) = self.fault_then(va, access, |inner| inner.table.frame(va.page_down()))? {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// Makes `va` accessible and looks at it before the lock is given up.
+    #[inline]
+    fn fault_then<T>(&self, va: Virt, access: Access, look: impl Fn(&Inner) -> T) -> Result<T, FaultError> {
         if !va.is_user() {
             return Err(FaultError::Segv(SegvCode::Maperr));
         }
+        let mut relieved = 0;
         loop {
             let step = {
                 let mut inner = self.inner.lock();
-                let step = inner.fault(va, access, self.account.id())?;
-                if let Some(frame) = inner.table.frame(va.page_down()) {
-                    return Ok(frame);
+                match inner.fault(va, access, self.account.id()) {
+                    Ok(Step::Done) => return Ok(look(&inner)),
+                    step => step,
                 }
-                step
             };
-            if let Step::Fetch(object, index) = step
-                && let Err(error) = object.page(index, false)
-            {
-                return Err(if error == Errno::ENOMEM { FaultError::OutOfMemory } else { FaultError::Bus });
+            match step {
+                Ok(Step::Fetch(object, index)) => {
+                    if let Err(error) = object.page(index, false) {
+                        return Err(if error == Errno::ENOMEM { FaultError::OutOfMemory } else { FaultError::Bus });
+                    }
+                }
+                // Not for ever: what is given up may be what is wanted.
+                Err(FaultError::OutOfMemory) if relieved < MAX_RELIEVED && relieve(&self.account) => relieved += 1,
+                Err(error) => return Err(error),
+                Ok(Step::Done) => {}
             }
         }
     }

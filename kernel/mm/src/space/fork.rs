@@ -5,11 +5,19 @@ use alloc::sync::Arc;
 use aios_abi::Errno;
 
 use super::{AddressSpace, Inner};
+use crate::object::reclaim::relieve;
 
 impl AddressSpace {
     /// A copy of this space, charged to the same account: private pages are copied on the first write of either side,
     /// shared ones stay shared. `ENOMEM` leaves this space as it was.
     pub fn fork(&self) -> Result<Arc<AddressSpace>, Errno> {
+        match self.try_fork() {
+            Err(Errno::ENOMEM) if relieve(&self.account) => self.try_fork(),
+            result => result,
+        }
+    }
+
+    fn try_fork(&self) -> Result<Arc<AddressSpace>, Errno> {
         // Made and registered first, so that nobody who visits all spaces misses the pages it is about to get.
         let child = AddressSpace::new(&self.account)?;
         {

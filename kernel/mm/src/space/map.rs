@@ -12,7 +12,8 @@ use super::area::{Area, Backing, Flags, ObjectMap};
 use super::areas::{Hint, MAX_AREAS};
 use super::unmap::Graveyard;
 use super::{AddressSpace, Inner};
-use crate::frames::{gate, stats};
+use crate::frames::stats;
+use crate::object::reclaim::make_room;
 use crate::object::{MappedObject, MemoryObject};
 
 /// How a mapping is made; all false is private, placed by the kernel near the hint.
@@ -83,7 +84,7 @@ impl AddressSpace {
             }
             offset.checked_add(len).ok_or(Errno::EOVERFLOW)?;
         }
-        gate()?;
+        make_room(&self.account)?;
         let mut graveyard = Graveyard::default();
         let mut inner = self.inner.lock();
         if inner.areas.count() >= MAX_AREAS {

@@ -36,7 +36,7 @@ use kernel_hal::random;
 use kernel_sync::{Mutex, Once};
 
 use crate::account::{Account, Ledger};
-use crate::frames::gate;
+use crate::object::reclaim::make_room;
 use areas::Areas;
 use fault::Recent;
 use unmap::Graveyard;
@@ -53,6 +53,9 @@ const MIN_STACK_ROOM: u64 = 128 << 20;
 const MAX_STACK_ROOM: u64 = USER_END / 6 * 5;
 /// Pages by which the mapping area is moved at random (Linux's `vm.mmap_rnd_bits`).
 const RANDOM_BITS: u32 = 28;
+
+/// Pages by which exec moves the top of a stack at random, at most; mappings keep clear of them.
+pub const STACK_RANDOM_PAGES: u64 = 1 << 22;
 
 /// The frame behind pages that were only read.
 static ZERO: Once<Frame> = Once::new();
@@ -105,7 +108,7 @@ struct Inner {
 impl AddressSpace {
     /// An empty space whose tables, pages and areas `account` pays for.
     pub fn new(account: &Arc<Account>) -> Result<Arc<AddressSpace>, Errno> {
-        gate()?;
+        make_room(account)?;
         let table = PageTable::new(account.id()).map_err(|_| Errno::ENOMEM)?;
         let inner = Inner {
             table,
@@ -151,7 +154,7 @@ impl AddressSpace {
     /// distance when `randomize`. Called by exec before anything is mapped.
     pub fn place_mappings(&self, randomize: bool) {
         let mut inner = self.inner.lock();
-        let pages = if randomize { random::word() >> (64 - RANDOM_BITS) } else { 0 };
+        let pages = if randomize { STACK_RANDOM_PAGES + (random::word() >> (64 - RANDOM_BITS)) } else { 0 };
         let base = mapping_base(inner.limits.stack, pages * PAGE_SIZE as u64);
         inner.areas.set_base(base);
     }

@@ -7,7 +7,7 @@ use kernel_hal::paging::Prot;
 use super::area::Area;
 use super::areas::{Areas, MAX_AREAS};
 use super::{AddressSpace, Inner};
-use crate::frames::gate;
+use crate::object::reclaim::make_room;
 
 impl AddressSpace {
     /// Gives the pages of `len` bytes from `start` the rights `prot`; with `grows_down` from the start of the stack
@@ -23,7 +23,7 @@ impl AddressSpace {
         if end <= start.0 {
             return Err(Errno::ENOMEM);
         }
-        gate()?;
+        make_room(&self.account)?;
         let mut inner = self.inner.lock();
         let first = inner.areas.find_or_next(start.0).ok_or(Errno::ENOMEM)?;
         let start = if grows_down {

@@ -10,7 +10,7 @@ use super::areas::{Hint, MAX_AREAS};
 use super::map::overcommit;
 use super::unmap::Graveyard;
 use super::{AddressSpace, Inner, MapFlags};
-use crate::frames::gate;
+use crate::object::reclaim::make_room;
 
 /// The flags of `mremap(2)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -47,7 +47,7 @@ impl AddressSpace {
         if new == 0 {
             return Err(Errno::EINVAL);
         }
-        gate()?;
+        make_room(&self.account)?;
         let request = Remap { from: start.0, old, new, flags };
         let mut graveyard = Graveyard::default();
         let mut inner = self.inner.lock();

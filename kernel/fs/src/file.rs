@@ -5,7 +5,7 @@
 
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::{open, seek};
@@ -14,6 +14,7 @@ use kernel_mm::MemoryObject;
 use kernel_mm::io::{Sink, Source};
 use kernel_sync::{Mutex, Poller};
 
+use crate::locks::{self, Owner};
 use crate::pipe::Pipe;
 use crate::poll;
 use crate::types::{DirEntry, DirSink, FileType, Metadata};
@@ -120,6 +121,10 @@ pub struct File {
     writable: bool,
     flags: AtomicU32,
     offset: Mutex<u64>,
+    /// Advisory locks were taken with it.
+    locked: AtomicBool,
+    /// `F_SETOWN`: a process, or minus a process group.
+    owner: AtomicI32,
 }
 
 impl File {
@@ -135,6 +140,8 @@ impl File {
             writable: usable && access != open::O_RDONLY,
             flags: AtomicU32::new(kept),
             offset: Mutex::new(0),
+            locked: AtomicBool::new(false),
+            owner: AtomicI32::new(0),
         })
     }
 
@@ -189,6 +196,20 @@ impl File {
 
     pub fn is_appending(&self) -> bool {
         self.flags() & open::O_APPEND != 0
+    }
+
+    /// Whom `F_SETOWN` named; 0 for nobody.
+    pub fn owner(&self) -> i32 {
+        self.owner.load(Ordering::Relaxed)
+    }
+
+    pub fn set_owner(&self, owner: i32) {
+        self.owner.store(owner, Ordering::Relaxed);
+    }
+
+    /// Notes that the file's end has locks to give up.
+    pub(crate) fn note_lock(&self) {
+        self.locked.store(true, Ordering::Relaxed);
     }
 
     /// `read(2)`.
@@ -355,6 +376,9 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
+        if *self.locked.get_mut() {
+            locks::release(self.path.inode(), Owner::of_file(self));
+        }
         // No reference is left, so `ops` sees the file for the last time.
         self.ops.clone().release(self);
     }

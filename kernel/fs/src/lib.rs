@@ -12,6 +12,7 @@ pub mod devfs;
 pub mod device;
 pub mod file;
 pub mod initramfs;
+pub mod locks;
 pub mod ninep;
 pub mod pipe;
 pub mod poll;

@@ -153,14 +153,13 @@ struct Table {
 
 impl Table {
     fn of(&mut self, inode: &Arc<dyn Inode>) -> &mut Locks {
-        let locks = self.files.entry(key(inode)).or_insert_with(|| Locks {
+        FILES.store(self.files.len().max(1), Ordering::Release);
+        self.files.entry(key(inode)).or_insert_with(|| Locks {
             _inode: inode.clone(),
             records: Held::default(),
             whole: Held::default(),
             freed: Arc::default(),
-        });
-        FILES.store(1, Ordering::Release);
-        locks
+        })
     }
 
     /// Forgets a file without locks that nobody waits for; the caller drops it with no lock held.

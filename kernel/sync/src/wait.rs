@@ -93,6 +93,11 @@ impl WaitQueue {
         }
     }
 
+    /// The same with a deadline, for waits that a device is to end: `None` when it has passed.
+    pub fn wait_uninterruptible_deadline<T>(&self, deadline: Instant, ready: impl FnMut() -> Option<T>) -> Option<T> {
+        self.wait(Some(deadline), false, ready).ok()
+    }
+
     fn wait<T>(&self, deadline: Option<Instant>, interruptible: bool, mut ready: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
         if let Some(value) = ready() {
             return Ok(value);
@@ -300,6 +305,7 @@ mod tests {
     fn a_passed_deadline_ends_the_wait() {
         let queue = WaitQueue::new();
         assert_eq!(queue.wait_until_deadline(Some(now()), || None::<()>), Err(WaitError::TimedOut));
+        assert_eq!(queue.wait_uninterruptible_deadline(now(), || None::<()>), None);
         assert!(queue.is_empty());
     }
 

@@ -31,6 +31,8 @@ pub enum Manner {
     IndexJump,
     /// Gives up and says so.
     NeedsReset,
+    /// Never answers.
+    Silent,
 }
 
 /// How the device describes itself; the default is usable.
@@ -156,6 +158,9 @@ impl Model {
 
     /// Works on everything that is available.
     fn work(&self) {
+        if self.manner == Manner::Silent {
+            return;
+        }
         if self.manner == Manner::NeedsReset {
             self.registers.lock().expect("registers").status |= status::NEEDS_RESET;
             return self.raise(1);

@@ -5,18 +5,21 @@
 //! request until it has copied the reply. The interrupt handler only wakes; whoever wakes collects what the device
 //! returned, for itself and for others.
 //!
-//! A device that breaks the rules of its queue is not used any more: all calls fail with `EIO`.
+//! A device that breaks the rules of its queue, or takes minutes for a request, is not used any more: all calls fail
+//! with `EIO`.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 
 use aios_abi::Errno;
 use kernel_bus::pci::{Function, Match, Pci};
 use kernel_hal::dma::Buffer;
 use kernel_hal::frame::OutOfMemory;
+use kernel_hal::time::now;
 use kernel_sync::{SpinLock, WaitQueue};
 
 use super::queue::{Broken, Part, Queue, Used};
@@ -32,6 +35,8 @@ const MAX_MESSAGE: usize = 64 << 10;
 const MAX_SLOTS: usize = 8;
 /// One for the request and one for the reply.
 const MAX_DESCRIPTORS: usize = 2 * MAX_SLOTS;
+/// How long the host may take for one request.
+const PATIENCE: Duration = Duration::from_secs(120);
 const MAX_TAG: usize = 255;
 /// size[4] type[1] tag[2]: no 9P message is shorter.
 const HEADER: usize = 7;
@@ -196,7 +201,9 @@ impl P9Channel {
             return Err(Errno::EINVAL);
         }
         self.submit(slot, len as u32)?;
-        let written = self.events.returned.wait_uninterruptible(|| self.finished(slot.number))? as usize;
+        let deadline = now() + PATIENCE;
+        let outcome = self.events.returned.wait_uninterruptible_deadline(deadline, || self.finished(slot.number));
+        let written = outcome.unwrap_or_else(|| Err(self.give_up()))? as usize;
         if written < HEADER {
             return Err(Errno::EIO);
         }
@@ -247,11 +254,25 @@ impl P9Channel {
         };
         drop(state);
         if newly_broken {
-            log::error!("{}: 9p share '{}' failed: its device broke the rules of the queue", self.transport, self.tag);
-            self.events.returned.wake_all();
-            self.slot_free.wake_all();
+            self.report("its device failed or broke the rules of the queue");
         }
         outcome
+    }
+
+    /// The host does not answer: nobody waits for it any more.
+    fn give_up(&self) -> Errno {
+        let before = core::mem::replace(&mut self.state.lock().broken, true);
+        if !before {
+            self.report("no answer from the host");
+        }
+        Errno::EIO
+    }
+
+    /// Says what happened, and ends all waits.
+    fn report(&self, what: &str) {
+        log::error!("{}: 9p share '{}': {what}", self.transport, self.tag);
+        self.events.returned.wake_all();
+        self.slot_free.wake_all();
     }
 
     /// A free pair of buffers; makes one when there may be more, waits when not.

@@ -1,6 +1,7 @@
 //! The 9P channel against well-behaved and hostile devices.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 use std::vec::Vec;
 
 use aios_abi::Errno;
@@ -12,6 +13,13 @@ use super::model::{self, Manner, Shape};
 use super::queue::{Part, Queue};
 use super::spec::feature;
 use super::{P9Channel, ProbeError};
+
+/// All tests share one clock: whoever moves it far holds this alone.
+static CLOCK: RwLock<()> = RwLock::new(());
+
+fn steady_clock() -> RwLockReadGuard<'static, ()> {
+    CLOCK.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn channel(manner: Manner) -> P9Channel {
     P9Channel::new(model::function(manner, Shape::default())).expect("a usable device")
@@ -27,6 +35,7 @@ fn inverted(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_request_in_parts_gets_its_reply() {
+    let _clock = steady_clock();
     let channel = channel(Manner::Proper);
     assert_eq!((channel.tag(), channel.max_message()), ("image", 65536));
     let mut reply = std::vec![1, 2, 3];
@@ -39,6 +48,7 @@ fn a_request_in_parts_gets_its_reply() {
 
 #[test]
 fn many_threads_get_their_own_replies() {
+    let _clock = steady_clock();
     for manner in [Manner::Proper, Manner::Reversed, Manner::Scribbler] {
         let channel = Arc::new(channel(manner));
         std::thread::scope(|scope| {
@@ -59,6 +69,7 @@ fn many_threads_get_their_own_replies() {
 
 #[test]
 fn requests_of_impossible_length_are_refused() {
+    let _clock = steady_clock();
     let channel = channel(Manner::Proper);
     let mut reply = Vec::new();
     let long = std::vec![0; channel.max_message()];
@@ -69,6 +80,7 @@ fn requests_of_impossible_length_are_refused() {
 
 #[test]
 fn a_short_reply_fails_that_call_only() {
+    let _clock = steady_clock();
     let channel = channel(Manner::Short);
     let mut reply = Vec::new();
     for _ in 0..40 {
@@ -78,6 +90,7 @@ fn a_short_reply_fails_that_call_only() {
 
 #[test]
 fn a_device_that_breaks_the_rules_is_not_used_any_more() {
+    let _clock = steady_clock();
     for manner in [Manner::UnknownId, Manner::TooLong, Manner::IndexJump, Manner::NeedsReset] {
         let channel = channel(manner);
         let mut reply = Vec::new();
@@ -89,6 +102,7 @@ fn a_device_that_breaks_the_rules_is_not_used_any_more() {
 
 #[test]
 fn a_device_that_fails_ends_all_waits() {
+    let _clock = steady_clock();
     let channel = channel(Manner::UnknownId);
     std::thread::scope(|scope| {
         for _ in 0..20 {
@@ -99,6 +113,7 @@ fn a_device_that_fails_ends_all_waits() {
 
 #[test]
 fn a_chain_returned_twice_breaks_the_queue() {
+    let _clock = steady_clock();
     let channel = channel(Manner::Twice);
     let mut reply = Vec::new();
     let results: Vec<_> = (0..3).map(|_| channel.call(&[b"request"], &mut reply)).collect();
@@ -127,6 +142,7 @@ fn devices_that_describe_themselves_wrongly_are_refused() {
 
 #[test]
 fn a_queue_of_two_descriptors_serves_many_threads() {
+    let _clock = steady_clock();
     let function = model::function(Manner::Proper, Shape { queue_size: 2, ..Shape::default() });
     let channel = P9Channel::new(function).expect("a usable device");
     std::thread::scope(|scope| {
@@ -134,6 +150,23 @@ fn a_queue_of_two_descriptors_serves_many_threads() {
             scope.spawn(|| channel.call(&[b"request"], &mut Vec::new()).expect("a reply"));
         }
     });
+}
+
+#[test]
+fn a_silent_device_is_given_up_on() {
+    let _clock = CLOCK.write().unwrap_or_else(PoisonError::into_inner);
+    let channel = channel(Manner::Silent);
+    std::thread::scope(|scope| {
+        // More than there are slots: those that wait for one give up too.
+        let callers: Vec<_> = (0..12)
+            .map(|_| scope.spawn(|| assert_eq!(channel.call(&[b"request"], &mut Vec::new()), Err(Errno::EIO))))
+            .collect();
+        while !callers.iter().all(|caller| caller.is_finished()) {
+            hosted::advance(Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    assert_eq!(channel.call(&[b"request"], &mut Vec::new()), Err(Errno::EIO));
 }
 
 proptest! {

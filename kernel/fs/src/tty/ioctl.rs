@@ -120,7 +120,7 @@ impl Tty {
             ioctl::TIOCSCTTY => self.acquire(file, job_control, caller, terminal, argument.0),
             _ if !controls => Err(Errno::ENOTTY),
             ioctl::TIOCGPGRP => put(&self.foreground().unwrap_or(0), argument),
-            ioctl::TIOCGSID => put(&self.session().ok_or(Errno::ENOTTY)?, argument),
+            ioctl::TIOCGSID => put(&self.session().ok_or(Errno::ENOTTY)?.number, argument),
             ioctl::TIOCSPGRP => {
                 self.check_foreground(signal::SIGTTOU as u32)?;
                 let group = usermem::load_u32(argument).map_err(|_| Errno::EFAULT)?;
@@ -140,8 +140,8 @@ impl Tty {
                 if caller.is_leader
                     && let Some(group) = self.release_session(caller.session)
                 {
-                    job_control.signal_group(group, signal::SIGHUP as u32);
-                    job_control.signal_group(group, signal::SIGCONT as u32);
+                    job_control.signal_group(caller.session, group, signal::SIGHUP as u32);
+                    job_control.signal_group(caller.session, group, signal::SIGCONT as u32);
                 }
                 job_control.set_terminal(None);
                 Ok(0)

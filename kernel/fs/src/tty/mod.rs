@@ -13,5 +13,5 @@ mod termios;
 mod tests;
 
 pub use discipline::{Discipline, Event, Taken};
-pub use terminal::{Caller, JobControl, Tty, TtyPort, register, set_job_control};
+pub use terminal::{Caller, JobControl, Session, Tty, TtyPort, register, set_job_control};
 pub use termios::Settings;

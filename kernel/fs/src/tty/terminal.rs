@@ -32,12 +32,20 @@ pub trait TtyPort: Send + Sync {
     fn write(&self, bytes: &[u8]);
 }
 
+/// A session: agents number their own, so a number alone does not name one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// The agent, by its identity.
+    pub agent: u64,
+    pub number: u32,
+}
+
 /// The calling process, as job control sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// Process group.
     pub group: u32,
-    pub session: u32,
+    pub session: Session,
     pub is_leader: bool,
 }
 
@@ -49,9 +57,10 @@ pub trait JobControl: Sync {
     fn is_ignored(&self, signal: u32) -> bool;
     /// True when nobody could continue the group after it stopped.
     fn is_orphaned(&self, group: u32) -> bool;
-    /// The session that the group is in.
-    fn session_of(&self, group: u32) -> Option<u32>;
-    fn signal_group(&self, group: u32, signal: u32);
+    /// The session that a group of the caller's agent is in.
+    fn session_of(&self, group: u32) -> Option<Session>;
+    /// Signals a group of `session`'s agent.
+    fn signal_group(&self, session: Session, group: u32, signal: u32);
     /// The controlling terminal of the caller's session.
     fn terminal(&self) -> Option<Arc<Tty>>;
     /// Makes `terminal` the controlling terminal of the caller's session, or leaves the session without one.
@@ -72,7 +81,7 @@ pub(super) fn job_control() -> Option<&'static dyn JobControl> {
 /// Whose terminal it is.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Owner {
-    pub session: Option<u32>,
+    pub session: Option<Session>,
     /// The process group that may read, and gets the signals.
     pub foreground: Option<u32>,
 }
@@ -147,9 +156,9 @@ impl Tty {
     }
 
     pub(super) fn signal_foreground(&self, signal: u32) {
-        let foreground = self.owner.lock().foreground;
-        if let (Some(job_control), Some(group)) = (job_control(), foreground) {
-            job_control.signal_group(group, signal);
+        let owner = *self.owner.lock();
+        if let (Some(job_control), Some(session), Some(group)) = (job_control(), owner.session, owner.foreground) {
+            job_control.signal_group(session, group, signal);
         }
     }
 
@@ -162,7 +171,7 @@ impl Tty {
     }
 
     /// The session that this is the controlling terminal of.
-    pub fn session(&self) -> Option<u32> {
+    pub fn session(&self) -> Option<Session> {
         self.owner.lock().session
     }
 
@@ -172,13 +181,13 @@ impl Tty {
     }
 
     /// Makes `group` of `session` the foreground, and the terminal that session's.
-    pub fn give_to(&self, session: u32, group: u32) {
+    pub fn give_to(&self, session: Session, group: u32) {
         *self.owner.lock() = Owner { session: Some(session), foreground: Some(group) };
     }
 
     /// Ends `session`'s hold of the terminal, as when its leader exits. Returns the foreground group, which the
     /// caller tells.
-    pub fn release_session(&self, session: u32) -> Option<u32> {
+    pub fn release_session(&self, session: Session) -> Option<u32> {
         let mut owner = self.owner.lock();
         if owner.session != Some(session) {
             return None;
@@ -201,7 +210,7 @@ impl Tty {
         if job_control.is_orphaned(caller.group) {
             return Err(Errno::EIO);
         }
-        job_control.signal_group(caller.group, signal);
+        job_control.signal_group(caller.session, caller.group, signal);
         Err(Errno::ERESTARTSYS)
     }
 

@@ -1,5 +1,5 @@
-//! The 9P transport device (VIRTIO 1.2 §5.14 names it; its tag and ring use follow QEMU and Linux): a request goes out
-//! in one part of a chain, the reply comes back in the other.
+//! The 9P transport device. VIRTIO 1.2 §5 reserves its number (9) and says no more; tag and ring are as QEMU and Linux
+//! have them: a request goes out in one part of a chain, the reply comes back in the other.
 //!
 //! Several threads may have requests in flight. Each owns a slot, a pair of DMA buffers, from before it pushes the
 //! request until it has copied the reply. The interrupt handler only wakes; whoever wakes collects what the device

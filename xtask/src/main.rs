@@ -14,6 +14,7 @@ mod machine;
 mod manifest;
 mod packages;
 mod paths;
+mod programs;
 mod progress;
 mod run;
 mod suites;

@@ -8,6 +8,7 @@ pub mod booted;
 mod examples;
 mod fuzz;
 mod host;
+mod linux;
 mod shell;
 mod vdso;
 
@@ -54,6 +55,7 @@ const ALL: &[Suite] = &[
     suite("boot", "PVH, UEFI and GRUB; one and two CPUs; 128 MiB and 2 GiB", boot::run),
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
+    suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
     Suite {
         on_request: true,
         ..suite("fuzz", "the fuzz targets, each for some seconds (only with --fuzz)", fuzz::run)

@@ -100,7 +100,7 @@ impl Areas {
     }
 
     fn first_overlap(&self, range: &Range<u64>) -> Option<u64> {
-        self.overlapping(range.clone()).next().map(|area| area.start)
+        self.find_or_next(range.start).filter(|area| area.start < range.end).map(|area| area.start)
     }
 
     /// Adds an area where there is none, joining it with its neighbours.
@@ -137,10 +137,10 @@ impl Areas {
     /// Removes what lies in `range`, cutting areas that reach over its ends; `removed` gets each piece, in order.
     pub(crate) fn remove(&mut self, range: Range<u64>, mut removed: impl FnMut(Area)) {
         self.changes += 1;
-        let mut any = false;
-        while let Some(start) = self.first_overlap(&range) {
+        let mut from = range.start;
+        while let Some(start) = self.first_overlap(&(from..range.end)) {
             let Some(mut area) = self.map.remove(&start) else { break };
-            any = true;
+            from = area.end.min(range.end);
             if area.end > range.end {
                 let upper = area.split_off(range.end);
                 self.map.insert(upper.start, upper);
@@ -154,8 +154,11 @@ impl Areas {
             };
             self.account(&area, false);
             removed(area);
+            if from == range.end {
+                break;
+            }
         }
-        if any {
+        if from != range.start {
             self.note_gap(range);
         }
     }
@@ -254,9 +257,11 @@ impl Areas {
     /// promises.
     fn note_gap(&mut self, range: Range<u64>) {
         let top = self.map.range(range.start..).next().map_or(USER_END, |(_, area)| area.start_with_gap());
-        let bottom = self.before(range.start).map_or(USER_MIN, |area| area.end);
-        if top > self.hint.top && top.saturating_sub(bottom) >= self.hint.len {
-            self.hint.top = top.min(self.base);
+        if top > self.hint.top {
+            let bottom = self.before(range.start).map_or(USER_MIN, |area| area.end);
+            if top.saturating_sub(bottom) >= self.hint.len {
+                self.hint.top = top.min(self.base);
+            }
         }
     }
 

@@ -41,13 +41,11 @@ impl AddressSpace {
         }
         let mut graveyard = Graveyard::default();
         let mut inner = self.inner.lock();
-        if inner.areas.cuts(range.clone()) == 2 {
-            // Only a cut in the middle of an area needs another.
-            if inner.areas.count() >= MAX_AREAS {
-                return Err(Errno::ENOMEM);
-            }
-            let count = inner.areas.count() + 1;
-            inner.ledger.cover(count)?;
+        let count = inner.areas.count() + 1;
+        let another = count <= MAX_AREAS && inner.ledger.cover(count).is_ok();
+        // Only a cut in the middle of an area needs another: giving memory back works also when there is none left.
+        if !another && inner.areas.cuts(range.clone()) == 2 {
+            return Err(Errno::ENOMEM);
         }
         inner.remove(range, &mut graveyard);
         drop(inner);

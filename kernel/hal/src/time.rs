@@ -46,6 +46,11 @@ pub fn wall_clock() -> Duration {
     Duration::from_nanos(machine::monotonic_ns().saturating_add(machine::wall_offset_ns()))
 }
 
+/// What is added to monotonic time to get the wall clock, in nanoseconds.
+pub fn wall_offset_ns() -> u64 {
+    machine::wall_offset_ns()
+}
+
 /// Makes the timer interrupt of this CPU come at `deadline`, or at once when that has passed; the last call counts.
 pub fn arm_timer(deadline: Instant) {
     machine::arm_timer(deadline.0);

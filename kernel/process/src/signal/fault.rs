@@ -1,0 +1,201 @@
+//! What an instruction of the program did wrong, as a signal.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use aios_abi::linux::consts::signal::*;
+use aios_abi::linux::consts::{SIG_DFL, SIG_IGN, bus_code, fpe_code, ill_code, segv_code, si_code, trap_code};
+use aios_abi::linux::structs::{Sigaction, Siginfo};
+use aios_abi::native::FaultRecord;
+use kernel_hal::addr::Virt;
+use kernel_hal::task;
+use kernel_hal::user::UserContext;
+use kernel_hal::usermem::Access;
+use kernel_mm::{FaultError, SegvCode};
+
+use super::blame;
+use super::set::bit;
+use super::state::TrapInfo;
+use crate::Thread;
+use crate::exit::{self, ExitReason, ExitStatus};
+use crate::process::State;
+use crate::run::personality;
+
+const PAGE_FAULT: u64 = 14;
+
+/// Handles an exception by its vector (SDM 3A table 6-1).
+pub fn exception(thread: &Arc<Thread>, context: &mut UserContext, vector: u8, error: u64) {
+    outside_calls(thread);
+    let pc = context.regs.rip;
+    let Some(info) = exception_info(vector, pc) else { return };
+    thread.signals.lock().trap = TrapInfo { number: u64::from(vector), error, address: 0 };
+    raise(thread, info, || Some(blame::exception(thread, context, vector, error)));
+}
+
+/// The signal of an exception; `None` when it means nothing.
+fn exception_info(vector: u8, pc: u64) -> Option<Siginfo> {
+    Some(match vector {
+        0 => Siginfo::fault(SIGFPE, fpe_code::FPE_INTDIV, pc),
+        1 => Siginfo::fault(SIGTRAP, trap_code::TRAP_TRACE, pc),
+        3 => Siginfo::kernel(SIGTRAP),
+        6 => Siginfo::fault(SIGILL, ill_code::ILL_ILLOPN, pc),
+        11 | 12 => Siginfo::kernel(SIGBUS),
+        16 | 19 => Siginfo::fault(SIGFPE, float_code(vector == 19)?, pc),
+        17 => Siginfo::fault(SIGBUS, bus_code::BUS_ADRALN, 0),
+        _ => Siginfo { code: si_code::SI_KERNEL, ..Siginfo::kernel(SIGSEGV) },
+    })
+}
+
+/// The cause of a floating-point exception, from the unmasked bits of the state that it left.
+fn float_code(sse: bool) -> Option<i32> {
+    let state = task::user_state().fpu.bytes();
+    let word = |at: usize| state.get(at..at + 2).map_or(0, |bytes| bytes.iter().rev().fold(0u32, |word, byte| word << 8 | u32::from(*byte)));
+    let causes = if sse {
+        let mxcsr = word(24);
+        mxcsr & !(mxcsr >> 7)
+    } else {
+        word(2) & !word(0)
+    };
+    cause_code(causes)
+}
+
+/// In the order Linux looks (`fpu__exception_code`).
+fn cause_code(causes: u32) -> Option<i32> {
+    const INVALID: u32 = 1;
+    const DENORMAL: u32 = 2;
+    const DIVIDE: u32 = 4;
+    const OVERFLOW: u32 = 8;
+    const UNDERFLOW: u32 = 16;
+    const PRECISION: u32 = 32;
+    if causes & INVALID != 0 {
+        Some(fpe_code::FPE_FLTINV)
+    } else if causes & DIVIDE != 0 {
+        Some(fpe_code::FPE_FLTDIV)
+    } else if causes & OVERFLOW != 0 {
+        Some(fpe_code::FPE_FLTOVF)
+    } else if causes & (DENORMAL | UNDERFLOW) != 0 {
+        Some(fpe_code::FPE_FLTUND)
+    } else if causes & PRECISION != 0 {
+        Some(fpe_code::FPE_FLTRES)
+    } else {
+        None
+    }
+}
+
+/// Handles a page fault that the address space did not resolve.
+pub fn memory_fault(thread: &Arc<Thread>, context: &mut UserContext, address: Virt, access: Access, error: FaultError) {
+    outside_calls(thread);
+    let info = match error {
+        FaultError::Segv(SegvCode::Maperr) => Siginfo::fault(SIGSEGV, segv_code::SEGV_MAPERR, address.0),
+        FaultError::Segv(SegvCode::Accerr) => Siginfo::fault(SIGSEGV, segv_code::SEGV_ACCERR, address.0),
+        FaultError::Bus => Siginfo::fault(SIGBUS, bus_code::BUS_ADRERR, address.0),
+        FaultError::OutOfMemory => return out_of_memory(thread, context, address),
+    };
+    thread.signals.lock().trap = TrapInfo { number: PAGE_FAULT, error: error_code(access, error), address: address.0 };
+    raise(thread, info, || Some(blame::memory(thread, context.regs.rip, context.regs.rsp, address, access, error)));
+}
+
+/// The processor's error code of a page fault from user mode (SDM 3A §4.7).
+fn error_code(access: Access, error: FaultError) -> u64 {
+    const PRESENT: u64 = 1;
+    const WRITE: u64 = 2;
+    const USER: u64 = 4;
+    const FETCH: u64 = 16;
+    let what = match access {
+        Access::Read => 0,
+        Access::Write => WRITE,
+        Access::Execute => FETCH,
+    };
+    let present = if error == FaultError::Segv(SegvCode::Accerr) { PRESENT } else { 0 };
+    USER | what | present
+}
+
+/// There is no memory for a page that the program has a right to: it cannot go on, and no handler could.
+fn out_of_memory(thread: &Arc<Thread>, context: &UserContext, address: Virt) {
+    let fault = blame::out_of_memory(thread, context.regs.rip, address);
+    let status = ExitStatus::Signaled { signal: SIGKILL, core: false };
+    end(thread, ExitReason { status, fault: Some(fault), out_of_memory: true });
+}
+
+/// A handler's frame could not be written at `at`.
+pub(super) fn frame_fault(thread: &Arc<Thread>, context: &UserContext, at: Virt) {
+    let error = FaultError::Segv(SegvCode::Maperr);
+    raise(thread, Siginfo::kernel(SIGSEGV), || {
+        Some(blame::memory(thread, context.regs.rip, context.regs.rsp, at, Access::Write, error))
+    });
+}
+
+/// Raises a signal in the calling thread that it cannot put off: blocked or ignored, it ends the process.
+pub fn force(thread: &Arc<Thread>, info: Siginfo) {
+    raise(thread, info, || None);
+}
+
+fn raise(thread: &Arc<Thread>, info: Siginfo, blame: impl FnOnce() -> Option<FaultRecord>) {
+    let signal = info.signo as u32;
+    let handlers = thread.process().handlers.lock().clone();
+    let action = handlers.get(signal);
+    let handled = {
+        let mut signals = thread.signals.lock();
+        let blocked = signals.mask & bit(signal) != 0;
+        let handled = !blocked && action.handler != SIG_DFL && action.handler != SIG_IGN;
+        if handled {
+            signals.forced = Some(info);
+        }
+        handled
+    };
+    if handled {
+        return thread.call_to_boundary();
+    }
+    handlers.set(signal, Sigaction { handler: SIG_DFL, ..action });
+    let reason = ExitReason { fault: blame(), ..ExitReason::signaled(signal) };
+    end(thread, reason);
+}
+
+fn end(thread: &Arc<Thread>, reason: ExitReason) {
+    let process = thread.process();
+    let was_alive = process.is_alive();
+    exit::end_process(process, reason);
+    // Of several threads that fault at once the one whose reason counts says so.
+    if was_alive && process.state() == State::Ending(reason)
+        && let Some(personality) = personality()
+    {
+        personality.report_fault(thread, &reason);
+    }
+}
+
+/// A fault is not part of a call: nothing is restarted for it.
+fn outside_calls(thread: &Thread) {
+    thread.call.store(-1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions_become_linux_signals() {
+        let seen = |vector| exception_info(vector, 0x40_1000).map(|info| (info.signo as u32, info.code, info.addr()));
+        assert_eq!(seen(0), Some((SIGFPE, fpe_code::FPE_INTDIV, 0x40_1000)));
+        assert_eq!(seen(3), Some((SIGTRAP, si_code::SI_KERNEL, 0)));
+        assert_eq!(seen(6), Some((SIGILL, ill_code::ILL_ILLOPN, 0x40_1000)));
+        assert_eq!(seen(13), Some((SIGSEGV, si_code::SI_KERNEL, 0)));
+        assert_eq!(seen(12), Some((SIGBUS, si_code::SI_KERNEL, 0)));
+        assert_eq!(seen(17), Some((SIGBUS, bus_code::BUS_ADRALN, 0)));
+    }
+
+    #[test]
+    fn the_first_cause_of_a_float_exception_counts() {
+        assert_eq!(cause_code(0b100), Some(fpe_code::FPE_FLTDIV));
+        assert_eq!(cause_code(0b101), Some(fpe_code::FPE_FLTINV));
+        assert_eq!(cause_code(0b10_0000), Some(fpe_code::FPE_FLTRES));
+        assert_eq!(cause_code(0b1_0000), Some(fpe_code::FPE_FLTUND));
+        assert_eq!(cause_code(0), None);
+    }
+
+    #[test]
+    fn page_fault_error_codes_are_the_processors() {
+        assert_eq!(error_code(Access::Write, FaultError::Segv(SegvCode::Maperr)), 6);
+        assert_eq!(error_code(Access::Read, FaultError::Segv(SegvCode::Accerr)), 5);
+        assert_eq!(error_code(Access::Execute, FaultError::Segv(SegvCode::Accerr)), 0x15);
+    }
+}

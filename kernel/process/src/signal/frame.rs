@@ -1,0 +1,306 @@
+//! The frame of a handler on the program's stack, and the way back from it.
+//!
+//! The layout is Linux's, bit by bit: the C library's restorer, debuggers and unwinders read it. What a program wrote
+//! into its frame is taken with `rt_sigreturn` as far as it could have set it by itself.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use aios_abi::linux::consts::signal::SIGSEGV;
+use aios_abi::linux::consts::{sa_flags, ss_flags, uc_flags};
+use aios_abi::linux::structs::{
+    FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FromBytes, FromZeros, FxSoftware, FxState, IntoBytes, RED_ZONE,
+    Sigaction, Sigaltstack, Sigcontext, Siginfo, SignalFrame, Ucontext, XsaveHeader,
+};
+use kernel_hal::addr::Virt;
+use kernel_hal::task::{self, FpuState};
+use kernel_hal::user::{Registers, UserContext};
+use kernel_hal::usermem;
+
+use super::set::{UNBLOCKABLE, bit};
+use super::state::{ThreadSignals, TrapInfo};
+use super::{action, fault, waiting};
+use crate::Thread;
+
+const LEGACY: usize = size_of::<FxState>();
+const HEADER_END: usize = LEGACY + size_of::<XsaveHeader>();
+/// x87 and SSE, which every area has.
+const LEGACY_FEATURES: u64 = 3;
+/// Flags a handler does not start with: direction, trap, resume.
+const CLEARED_FLAGS: u64 = 1 << 10 | 1 << 8 | 1 << 16;
+/// Flags that the frame decides: carry, parity, adjust, zero, sign, trap, direction, overflow, resume, alignment check.
+const FRAME_FLAGS: u64 = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000;
+/// Selectors as the program sees them in its frame.
+const USER_CS: u16 = 0x33;
+const USER_SS: u16 = 0x2b;
+
+/// Where the parts of a frame go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    frame: u64,
+    fpstate: u64,
+}
+
+/// Lays a frame out below `sp`, or on the alternate stack; `None` when it would not fit there.
+fn place(signals: &ThreadSignals, sp: u64, on_stack: bool, state_size: usize) -> Option<Place> {
+    let nested = signals.on_altstack(sp);
+    let below = sp.wrapping_sub(RED_ZONE);
+    let entering = on_stack && signals.altstack.size != 0 && !signals.on_altstack(below);
+    let top = if entering { signals.altstack.sp.wrapping_add(signals.altstack.size) } else { below };
+    let fpstate = top.wrapping_sub(state_size as u64) & !63;
+    // The handler is entered as if it had been called: 8 bytes off a 16-byte boundary.
+    let frame = (fpstate.wrapping_sub(size_of::<SignalFrame>() as u64) & !15).wrapping_sub(8);
+    if (nested || entering) && !signals.in_altstack(frame) { None } else { Some(Place { frame, fpstate }) }
+}
+
+/// The processor state as frames hold it.
+fn state_bytes() -> Vec<u8> {
+    let mut bytes = task::user_state().fpu.bytes();
+    let size = bytes.len();
+    if size >= HEADER_END {
+        let present = word(&bytes, LEGACY) | LEGACY_FEATURES;
+        let software = FxSoftware {
+            magic1: FP_XSTATE_MAGIC1,
+            extended_size: (size + FP_XSTATE_MAGIC2_SIZE) as u32,
+            xfeatures: present,
+            xstate_size: size as u32,
+            ..FxSoftware::default()
+        };
+        put(&mut bytes, LEGACY - size_of::<FxSoftware>(), software.as_bytes());
+        put(&mut bytes, LEGACY, &present.to_le_bytes());
+        bytes.extend_from_slice(&FP_XSTATE_MAGIC2.to_le_bytes());
+    }
+    bytes
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|rest| u64::read_from_prefix(rest).ok()).map_or(0, |(word, _)| word)
+}
+
+fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
+    if let Some(to) = bytes.get_mut(at..at + part.len()) {
+        to.copy_from_slice(part);
+    }
+}
+
+/// Makes the program continue in the handler of a signal. The error is where the frame could not be written.
+pub(super) fn push(thread: &Arc<Thread>, context: &mut UserContext, info: &Siginfo, action: &Sigaction) -> Result<(), Virt> {
+    let regs = &mut context.regs;
+    let state = state_bytes();
+    let (place, trap, altstack, mask) = {
+        let signals = thread.signals.lock();
+        let on_stack = action.flags & sa_flags::SA_ONSTACK != 0;
+        let place = place(&signals, regs.rsp, on_stack, state.len());
+        (place, signals.trap, signals.altstack, signals.saved.unwrap_or(signals.mask))
+    };
+    let Some(Place { frame, fpstate }) = place else { return Err(Virt(regs.rsp)) };
+    if action.flags & sa_flags::SA_RESTORER == 0 {
+        return Err(Virt(frame));
+    }
+    let flags = if state.len() > LEGACY { uc_flags::UC_FP_XSTATE } else { 0 };
+    let image = SignalFrame {
+        restorer: action.restorer,
+        context: Ucontext {
+            flags: flags | uc_flags::UC_SIGCONTEXT_SS | uc_flags::UC_STRICT_RESTORE_SS,
+            link: 0,
+            stack: altstack,
+            mcontext: save(regs, trap, mask, fpstate),
+            sigmask: mask,
+        },
+        info: *info,
+    };
+    usermem::copy_out(Virt(fpstate), &state).map_err(|fault| Virt(fpstate.wrapping_add(fault.copied as u64)))?;
+    usermem::copy_out(Virt(frame), image.as_bytes()).map_err(|fault| Virt(frame.wrapping_add(fault.copied as u64)))?;
+
+    regs.rip = action.handler;
+    regs.rsp = frame;
+    regs.rax = 0;
+    regs.rdi = info.signo as u64;
+    regs.rsi = frame.wrapping_add(core::mem::offset_of!(SignalFrame, info) as u64);
+    regs.rdx = frame.wrapping_add(core::mem::offset_of!(SignalFrame, context) as u64);
+    regs.rflags &= !CLEARED_FLAGS;
+    context.set_full_return();
+
+    let blocked = {
+        let mut signals = thread.signals.lock();
+        signals.saved = None;
+        if altstack.flags & ss_flags::SS_AUTODISARM != 0 {
+            signals.clear_altstack();
+        }
+        let own = if action.flags & sa_flags::SA_NODEFER != 0 { 0 } else { bit(info.signo as u32) };
+        signals.mask | action.mask | own
+    };
+    waiting::set_mask(thread, blocked);
+    Ok(())
+}
+
+fn save(regs: &Registers, trap: TrapInfo, mask: u64, fpstate: u64) -> Sigcontext {
+    Sigcontext {
+        r8: regs.r8,
+        r9: regs.r9,
+        r10: regs.r10,
+        r11: regs.r11,
+        r12: regs.r12,
+        r13: regs.r13,
+        r14: regs.r14,
+        r15: regs.r15,
+        rdi: regs.rdi,
+        rsi: regs.rsi,
+        rbp: regs.rbp,
+        rbx: regs.rbx,
+        rdx: regs.rdx,
+        rax: regs.rax,
+        rcx: regs.rcx,
+        rsp: regs.rsp,
+        rip: regs.rip,
+        eflags: regs.rflags,
+        cs: USER_CS,
+        gs: 0,
+        fs: 0,
+        ss: USER_SS,
+        err: trap.error,
+        trapno: trap.number,
+        oldmask: mask,
+        cr2: trap.address,
+        fpstate,
+        reserved: [0; 8],
+    }
+}
+
+fn restore(regs: &mut Registers, saved: &Sigcontext) {
+    regs.r8 = saved.r8;
+    regs.r9 = saved.r9;
+    regs.r10 = saved.r10;
+    regs.r11 = saved.r11;
+    regs.r12 = saved.r12;
+    regs.r13 = saved.r13;
+    regs.r14 = saved.r14;
+    regs.r15 = saved.r15;
+    regs.rdi = saved.rdi;
+    regs.rsi = saved.rsi;
+    regs.rbp = saved.rbp;
+    regs.rbx = saved.rbx;
+    regs.rdx = saved.rdx;
+    regs.rax = saved.rax;
+    regs.rcx = saved.rcx;
+    regs.rsp = saved.rsp;
+    regs.rip = saved.rip;
+    regs.rflags = regs.rflags & !FRAME_FLAGS | saved.eflags & FRAME_FLAGS;
+}
+
+/// Goes back to where a handler's frame says (`rt_sigreturn(2)`). A frame that cannot be read raises `SIGSEGV`.
+pub fn sigreturn(thread: &Arc<Thread>, context: &mut UserContext) {
+    // The registers come from the frame: none of them is this call's result.
+    thread.call.store(-1, Ordering::Relaxed);
+    *thread.restart.lock() = None;
+    // The handler's return took the restorer's address off.
+    let at = Virt(context.regs.rsp.wrapping_sub(8));
+    context.set_full_return();
+    if let Err(at) = take_frame(thread, context, at) {
+        if thread.signals.lock().mask & bit(SIGSEGV) == 0 {
+            context.set_full_return();
+        }
+        fault::frame_fault(thread, context, at);
+    }
+}
+
+fn take_frame(thread: &Arc<Thread>, context: &mut UserContext, at: Virt) -> Result<(), Virt> {
+    let mut frame = SignalFrame::new_zeroed();
+    usermem::copy_in(frame.as_mut_bytes(), at).map_err(|_| at)?;
+    let saved = &frame.context.mcontext;
+    waiting::set_mask(thread, frame.context.sigmask & !UNBLOCKABLE);
+    restore(&mut context.regs, saved);
+    take_state(saved.fpstate)?;
+    let stack: Sigaltstack = frame.context.stack;
+    // As on Linux a stack that cannot be set is left as it is.
+    let _left = action::set_altstack(thread, context.regs.rsp, stack);
+    Ok(())
+}
+
+/// Loads the extended registers that a frame points to; none are the initial ones.
+fn take_state(at: u64) -> Result<(), Virt> {
+    let mut state = FpuState::new();
+    if at != 0 {
+        let mut bytes = alloc::vec![0; LEGACY];
+        usermem::copy_in(&mut bytes, Virt(at)).map_err(|_| Virt(at))?;
+        if let Some(size) = extended_size(&bytes, at) {
+            bytes.resize(size, 0);
+            usermem::copy_in(&mut bytes, Virt(at)).map_err(|_| Virt(at))?;
+        }
+        state.set_bytes(&bytes);
+    }
+    task::load_fpu(state);
+    Ok(())
+}
+
+/// How much there is of a state beyond its legacy part, when both magics say that there is more.
+fn extended_size(legacy: &[u8], at: u64) -> Option<usize> {
+    let (software, _) = FxSoftware::read_from_prefix(legacy.get(LEGACY - size_of::<FxSoftware>()..)?).ok()?;
+    let size = software.xstate_size as usize;
+    let plausible = software.magic1 == FP_XSTATE_MAGIC1
+        && size >= HEADER_END
+        && size <= FpuState::size()
+        && software.xstate_size <= software.extended_size;
+    if !plausible {
+        return None;
+    }
+    let mut magic = [0; FP_XSTATE_MAGIC2_SIZE];
+    usermem::copy_in(&mut magic, Virt(at.checked_add(size as u64)?)).ok()?;
+    (u32::from_le_bytes(magic) == FP_XSTATE_MAGIC2).then_some(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_stack(sp: u64, size: u64, flags: u32) -> ThreadSignals {
+        let mut signals = ThreadSignals::default();
+        signals.altstack = Sigaltstack { sp, flags, pad0: 0, size };
+        signals
+    }
+
+    #[test]
+    fn a_frame_keeps_the_red_zone_and_the_call_alignment() {
+        let signals = ThreadSignals::default();
+        for sp in (0x7000_0000u64..0x7000_0100).step_by(8) {
+            let place = place(&signals, sp, true, 580).expect("no alternate stack");
+            assert_eq!((place.frame % 16, place.fpstate % 64), (8, 0));
+            assert!(place.fpstate + 580 <= sp - RED_ZONE);
+            assert!(place.frame + size_of::<SignalFrame>() as u64 <= place.fpstate);
+        }
+    }
+
+    #[test]
+    fn the_alternate_stack_is_entered_once_and_never_left_downwards() {
+        let signals = with_stack(0x10_0000, 0x2000, 0);
+        let first = place(&signals, 0x7000_0000, true, 580).expect("fits");
+        assert!(signals.in_altstack(first.frame));
+        let nested = place(&signals, first.frame, true, 580).expect("fits");
+        assert!(nested.frame < first.frame && signals.in_altstack(nested.frame));
+        // Without SA_ONSTACK it is not entered, but a handler that runs on it stays on it.
+        assert!(!signals.in_altstack(place(&signals, 0x7000_0000, false, 580).expect("fits").frame));
+        assert_eq!(place(&signals, 0x10_0100, false, 580), None);
+        assert_eq!(place(&with_stack(0x10_0000, 512, 0), 0x7000_0000, true, 580), None);
+    }
+
+    #[test]
+    fn a_stack_that_disarms_itself_is_entered_from_its_top_each_time() {
+        let signals = with_stack(0x10_0000, 0x2000, ss_flags::SS_AUTODISARM);
+        let inside = place(&signals, 0x10_1000, true, 580).expect("fits");
+        assert!(inside.frame > 0x10_1000);
+    }
+
+    #[test]
+    fn registers_survive_the_frame() {
+        let mut regs = Registers { rax: 1, rip: 2, rsp: 3, r15: 4, rflags: 0x246, ..Registers::default() };
+        let saved = save(&regs, TrapInfo::default(), 5, 6);
+        assert_eq!((saved.oldmask, saved.fpstate, saved.cs, saved.ss), (5, 6, 0x33, 0x2b));
+        regs = Registers { rflags: 0x202 | 1 << 9, ..Registers::default() };
+        let raised = Sigcontext { eflags: saved.eflags | 3 << 12, ..saved };
+        restore(&mut regs, &raised);
+        assert_eq!((regs.rax, regs.rip, regs.rsp, regs.r15), (1, 2, 3, 4));
+        // The input-output privilege is not the frame's to give.
+        assert_eq!(regs.rflags, 0x246);
+    }
+}

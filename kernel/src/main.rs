@@ -1,14 +1,65 @@
 //! Bring-up order and wiring; everything else has a room.
+//!
+//! `main` runs on the boot stack until there is a scheduler, which it then becomes the idle thread of. All that may
+//! sleep happens in a thread of its own, [`bring_up`].
+
 #![no_std]
 #![no_main]
+// One exception: `entry!` names the function that the machine starts.
 #![deny(unsafe_code)]
 
+extern crate alloc;
+
+mod console;
+mod hardware;
+mod mounts;
+mod root;
+
+use alloc::vec::Vec;
+
 use kernel_hal::boot::Boot;
+use kernel_hal::{boot, cpu, power, random, time};
+use kernel_linux::Linux;
 
 kernel_hal::entry!(main);
 
-fn main(boot: &'static Boot) -> ! {
-    kernel_hal::console::install_logger(log::LevelFilter::Info);
-    log::info!("command line: {}", boot.cmdline);
-    kernel_hal::power::halt();
+fn main(start: &'static Boot) -> ! {
+    let quiet = start.option("quiet").is_some();
+    kernel_hal::console::install_logger(if quiet { log::LevelFilter::Warn } else { log::LevelFilter::Info });
+    kernel_mm::init();
+    kernel_sched::init();
+    if let Err(error) = kernel_sched::spawn("start", move || bring_up(start)) {
+        panic!("no memory for the first thread: {error}");
+    }
+    cpu::enable_interrupts();
+    kernel_sched::run_idle();
 }
+
+fn bring_up(start: &'static Boot) {
+    random::mix(&time::wall_clock().as_nanos().to_le_bytes());
+    let memory = kernel_mm::stats();
+    log::info!("AIOS {}: {} MiB free, command line '{}'", env!("CARGO_PKG_VERSION"), memory.free / 256, start.cmdline);
+    kernel_process::install_personality(&Linux);
+    kernel_linux::set_native(kernel_native::handle);
+    kernel_linux::set_trace(start.option("aios.trace").is_some());
+    kernel_process::exec::set_randomize(start.option("norandmaps").is_none());
+    kernel_process::exec::install_vdso(VDSO);
+    let hardware = hardware::find(start);
+    console::register();
+    mounts::register(hardware);
+    let namespace = root::make(start);
+    if let Some(symbols) = root::symbols(start)
+        && !boot::set_symbols(symbols)
+    {
+        log::warn!("the symbol table is malformed: panics will show addresses");
+    }
+    let env: Vec<Vec<u8>> = alloc::vec![b"PATH=/sbin:/usr/sbin:/bin:/usr/bin".to_vec(), b"HOME=/".to_vec(), b"TERM=linux".to_vec()];
+    let program = start.option("init").unwrap_or("/init");
+    if let Err(error) = kernel_agent::spawn_system(&namespace, program.as_bytes(), b"/dev/console", env) {
+        log::error!("cannot start {program}: {error}");
+        power::halt();
+    }
+}
+
+/// The shared object that programs read the clock from; the build makes it first.
+static VDSO: &[u8] = include_bytes!(env!("AIOS_VDSO"));

@@ -237,7 +237,7 @@ impl AgentSpawnArgs {
 
 /// What a program did, and where.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultRecord {
     /// A [`FaultKind`].
     pub kind: u32,

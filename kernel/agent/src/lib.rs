@@ -1,1 +1,32 @@
-#![no_std]
+//! The agent: all processes, memory, files, rights and budget of one piece of autonomous software, as one object.
+//!
+//! An [`Agent`] holds what belongs to it: its domain (rights and accounts), its process numbers and with them its
+//! processes, its mount namespace. The table gives each an [`AgentId`] that is never used again. Which verb is allowed
+//! in which state is decided in one place, [`state`].
+//!
+//! Lock order: the table, then an agent's own locks. Neither is held over file or memory operations.
+
+#![cfg_attr(target_os = "none", no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod agent;
+mod image;
+mod record;
+mod spawn;
+pub mod state;
+mod table;
+
+pub use agent::Agent;
+pub use image::make_directory;
+pub use spawn::{Bind, SpawnRequest, spawn, spawn_system};
+pub use table::{find, list, of_process};
+
+use aios_abi::Errno;
+use aios_abi::native::AgentId;
+
+/// Ends an agent and all it owns; returns when that is decided, not when it is done.
+pub fn kill(id: AgentId, reason: i32) -> Result<(), Errno> {
+    find(id).ok_or(Errno::ESRCH)?.kill(reason)
+}

@@ -293,10 +293,12 @@ mod tests {
 
     #[test]
     fn registers_survive_the_frame() {
-        let mut regs = Registers { rax: 1, rip: 2, rsp: 3, r15: 4, rflags: 0x246, ..Registers::default() };
+        let mut regs = Registers::default();
+        (regs.rax, regs.rip, regs.rsp, regs.r15, regs.rflags) = (1, 2, 3, 4, 0x246);
         let saved = save(&regs, TrapInfo::default(), 5, 6);
         assert_eq!((saved.oldmask, saved.fpstate, saved.cs, saved.ss), (5, 6, 0x33, 0x2b));
-        regs = Registers { rflags: 0x202 | 1 << 9, ..Registers::default() };
+        regs = Registers::default();
+        regs.rflags = 0x202;
         let raised = Sigcontext { eflags: saved.eflags | 3 << 12, ..saved };
         restore(&mut regs, &raised);
         assert_eq!((regs.rax, regs.rip, regs.rsp, regs.r15), (1, 2, 3, 4));

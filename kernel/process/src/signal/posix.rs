@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::resource::RLIMIT_SIGPENDING;
+use aios_abi::linux::consts::signal::SIGALRM;
 use aios_abi::linux::structs::Siginfo;
 use kernel_mm::{KernelCharge, charge_kernel_bytes};
 
@@ -139,8 +140,8 @@ impl IntervalTimers {
         self.arrange(self.times());
     }
 
-    /// Makes a timer. `EAGAIN` at the limit.
-    pub fn create(&self, process: &Process, clock: TimerClock, notify: Notify) -> Result<i32, Errno> {
+    /// Makes a timer; without `notify` it sends `SIGALRM` with its own number. `EAGAIN` at the limit.
+    pub fn create(&self, process: &Process, clock: TimerClock, notify: Option<Notify>) -> Result<i32, Errno> {
         let charge = charge_kernel_bytes(process.domain().memory(), TIMER_BYTES).map_err(|_| Errno::EAGAIN)?;
         let limit = process.limits.current(RLIMIT_SIGPENDING);
         let mut inner = self.inner.lock();
@@ -152,14 +153,10 @@ impl IntervalTimers {
             id = id.checked_add(1).unwrap_or(0);
         }
         inner.next_id = id.checked_add(1).unwrap_or(0);
+        let notify = notify.unwrap_or(Notify::Process { signal: SIGALRM, value: id as u64 });
         let timer = PosixTimer { clock, notify, alarm: Alarm::default(), expired: None, overrun: 0, _charge: charge };
         inner.posix.insert(id, timer);
         Ok(id)
-    }
-
-    /// Tells whether there is a timer with that number.
-    pub fn exists(&self, id: i32) -> bool {
-        self.inner.lock().posix.contains_key(&id)
     }
 
     /// Sets a timer and returns what was left; with `absolute`, `value` is a time on its clock. `EINVAL` for a number

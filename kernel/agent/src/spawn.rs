@@ -1,0 +1,171 @@
+//! Spawn: a new agent from an image, all or nothing.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+
+use aios_abi::Errno;
+use aios_abi::linux::consts::open;
+use aios_abi::native::AgentId;
+use kernel_cap::{Domain, Limits, Rights};
+use kernel_fs::tty::Tty;
+use kernel_fs::vfs::{OpenHow, WalkFlags};
+use kernel_fs::{Context, Credentials, File, Namespace, Path};
+use kernel_process::{Files, Pids, Place, View, exec, jobs};
+
+use crate::state::Event;
+use crate::{Agent, image, table};
+
+/// A directory of the spawner that the new agent sees.
+pub struct Bind {
+    pub source: Path,
+    /// Absolute, in the new agent.
+    pub target: Vec<u8>,
+    pub read_only: bool,
+}
+
+/// What to make.
+pub struct SpawnRequest {
+    pub name: String,
+    /// The image's root directory.
+    pub image: Path,
+    pub binds: Vec<Bind>,
+    pub argv: Vec<Vec<u8>>,
+    /// `KEY=value` each.
+    pub env: Vec<Vec<u8>>,
+    /// Absolute, in the new agent; empty is `/`.
+    pub cwd: Vec<u8>,
+    /// Descriptors 0, 1 and 2.
+    pub stdio: [Option<Arc<File>>; 3],
+    pub limits: Limits,
+    /// What the new agent may do: only what the spawner may do too comes to it.
+    pub rights: Rights,
+}
+
+/// A directory search goes where the environment says, or here.
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Makes an agent and starts its first process.
+pub fn spawn(parent: &Arc<Agent>, request: SpawnRequest) -> Result<AgentId, Errno> {
+    parent.domain().check(Rights::SPAWN, "spawning an agent")?;
+    let id = table::reserve()?;
+    let made = make(id, parent, request);
+    if let Err(error) = &made {
+        log::warn!("agent {id}: spawn failed: {error}");
+        table::release(id);
+    }
+    made.map(|()| id)
+}
+
+fn make(id: AgentId, parent: &Arc<Agent>, request: SpawnRequest) -> Result<(), Errno> {
+    let domain = Domain::new(id, request.name, request.rights, request.limits, Some(parent.domain()))?;
+    let pids = Pids::new(domain.clone());
+    let namespace = image::namespace(&request.image, &request.binds, &domain, &pids)?;
+    let agent = Agent::new(Some(parent.id()), domain, pids, namespace.clone());
+    let start = Start { cwd: request.cwd, argv: request.argv, env: request.env, stdio: request.stdio, terminal: true };
+    start_first(&agent, &namespace, start)
+}
+
+struct Start {
+    cwd: Vec<u8>,
+    argv: Vec<Vec<u8>>,
+    env: Vec<Vec<u8>>,
+    stdio: [Option<Arc<File>>; 3],
+    /// Descriptor 0, if it is a terminal, becomes the one that controls the first process's session.
+    terminal: bool,
+}
+
+/// The terminal that an open file is.
+fn terminal_behind(file: &File) -> Option<Arc<Tty>> {
+    let ops: Arc<dyn Any + Send + Sync> = file.ops().clone();
+    ops.downcast().ok()
+}
+
+fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> Result<(), Errno> {
+    let root = namespace.cross(namespace.root());
+    let credentials = Credentials::root();
+    let context = Context { namespace, root: &root, cwd: &root, credentials: &credentials, umask: 0o022 };
+    let cwd = if start.cwd.is_empty() {
+        root.clone()
+    } else {
+        context.walk(None, &start.cwd, WalkFlags { directory: true, ..WalkFlags::FOLLOW })?
+    };
+    let program = find_program(&Context { cwd: &cwd, ..context }, &start.argv, &start.env)?;
+    let files = Files::new(agent.domain());
+    let terminal = if start.terminal { start.stdio[0].as_deref().and_then(terminal_behind) } else { None };
+    for (number, file) in start.stdio.into_iter().enumerate() {
+        if let Some(file) = file {
+            files.put(file, number as i32, u64::MAX, false)?;
+        }
+    }
+    let place = Place::new(View { namespace: namespace.clone(), root: root.clone(), cwd, umask: 0o022 });
+    // Weak: the agent owns the numbers, and the hook hangs on them.
+    let weak = Arc::downgrade(agent);
+    agent.pids().on_end(alloc::boxed::Box::new(move |reason| {
+        if let Some(agent) = weak.upgrade() {
+            agent.first_process_ended(reason);
+        }
+    }));
+    let first = exec::spawn_first(agent.pids(), files, place, credentials, &program, start.argv, start.env)?;
+    agent.advance(Event::Start)?;
+    table::publish(agent.clone());
+    if let Some(terminal) = terminal {
+        jobs::give_terminal(&first, &terminal);
+    }
+    exec::start_first(&first);
+    Ok(())
+}
+
+/// Finds the program of `argv[0]`: as it is when it has a slash, else in the directories of `PATH`.
+fn find_program(context: &Context<'_>, argv: &[Vec<u8>], env: &[Vec<u8>]) -> Result<Vec<u8>, Errno> {
+    let name = argv.first().filter(|name| !name.is_empty()).ok_or(Errno::EINVAL)?;
+    if name.contains(&b'/') {
+        return Ok(name.clone());
+    }
+    let path = env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH);
+    let mut denied = false;
+    for directory in path.split(|byte| *byte == b':') {
+        let mut candidate = if directory.is_empty() { b".".to_vec() } else { directory.to_vec() };
+        candidate.push(b'/');
+        candidate.extend_from_slice(name);
+        match executable(context, &candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(Errno::EACCES) => denied = true,
+            Err(_) => {}
+        }
+    }
+    Err(if denied { Errno::EACCES } else { Errno::ENOENT })
+}
+
+fn executable(context: &Context<'_>, path: &[u8]) -> Result<(), Errno> {
+    let found = context.walk(None, path, WalkFlags::FOLLOW)?;
+    let metadata = found.inode().metadata()?;
+    if metadata.kind != kernel_fs::FileType::Regular {
+        return Err(Errno::EACCES);
+    }
+    context.credentials.check(metadata.kind, metadata.ownership(), kernel_fs::credentials::MAY_EXECUTE)
+}
+
+/// Makes the first agent, which has all rights, from the file tree the machine was started with. Its first process is
+/// `program`, its standard descriptors are `console`, a path in that tree.
+pub fn spawn_system(namespace: &Arc<Namespace>, program: &[u8], console: &[u8], env: Vec<Vec<u8>>) -> Result<Arc<Agent>, Errno> {
+    let id = table::reserve()?;
+    let domain = Domain::new(id, String::from("system"), Rights::all(), Limits::NONE, None)?;
+    let pids = Pids::new(domain.clone());
+    let agent = Agent::new(None, domain, pids, namespace.clone());
+    let root = namespace.cross(namespace.root());
+    let credentials = Credentials::root();
+    let context = Context { namespace, root: &root, cwd: &root, credentials: &credentials, umask: 0o022 };
+    let console = match context.open(None, console, OpenHow::flags(open::O_RDWR)) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            log::warn!("the first program starts without a console: {error}");
+            None
+        }
+    };
+    let stdio = [console.clone(), console.clone(), console];
+    let start = Start { cwd: Vec::new(), argv: alloc::vec![program.to_vec()], env, stdio, terminal: false };
+    start_first(&agent, namespace, start)?;
+    Ok(agent)
+}

@@ -1,0 +1,170 @@
+//! The agent calls.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use aios_abi::Errno;
+use aios_abi::native::agent::{MAX_BINDS, MAX_NAME, MAX_STRING_BYTES, MAX_STRINGS, bind_flag};
+use aios_abi::native::calls::wait_flag;
+use aios_abi::native::wire::Slice;
+use aios_abi::native::{AgentBind, AgentExitRecord, AgentId, AgentInfo, AgentSpawnArgs};
+use kernel_agent::{Agent, Bind, SpawnRequest};
+use kernel_cap::{Limits, Rights};
+use kernel_fs::vfs::WalkFlags;
+use kernel_hal::addr::{PAGE_SIZE, Virt};
+use kernel_hal::usermem;
+
+use crate::{Call, memory};
+
+/// What a spawned agent may do besides what every agent may: nothing yet that a manifest could ask for.
+const CHILD_RIGHTS: Rights = Rights::INSPECT;
+
+const MAX_PATH: usize = 4096;
+
+fn caller(call: &Call<'_>) -> Result<Arc<Agent>, Errno> {
+    kernel_agent::of_process(call.thread.process()).ok_or(Errno::ESRCH)
+}
+
+/// AgentSpawn(args) → id.
+pub(crate) fn spawn(call: &Call<'_>) -> Result<u64, Errno> {
+    let parent = caller(call)?;
+    parent.domain().check(Rights::SPAWN, "AgentSpawn")?;
+    let args: AgentSpawnArgs = memory::versioned(call.args[0], AgentSpawnArgs::LEAST)?;
+    if args.flags != 0 || args.reserved != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let name = String::from_utf8(memory::slice(args.name, MAX_NAME)?).map_err(|_| Errno::EINVAL)?;
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Errno::EINVAL);
+    }
+    let directory = |path: Vec<u8>| {
+        call.thread.in_files(|files| files.walk(None, &path, WalkFlags { directory: true, ..WalkFlags::FOLLOW }))
+    };
+    let image = directory(memory::slice(args.image, MAX_PATH)?)?;
+    let mut binds = Vec::new();
+    for bind in memory::array::<AgentBind>(args.binds, MAX_BINDS)? {
+        if bind.reserved != 0 || bind.flags & !bind_flag::READ_ONLY != 0 {
+            return Err(Errno::EINVAL);
+        }
+        binds.push(Bind {
+            source: directory(memory::slice(bind.source, MAX_PATH)?)?,
+            target: memory::slice(bind.target, MAX_PATH)?,
+            read_only: bind.flags & bind_flag::READ_ONLY != 0,
+        });
+    }
+    let mut stdio = [None, None, None];
+    for (file, fd) in stdio.iter_mut().zip(args.stdio) {
+        if fd >= 0 {
+            *file = Some(call.thread.file(fd)?);
+        } else if fd != -1 {
+            return Err(Errno::EBADF);
+        }
+    }
+    let limit = |wanted: u64| if wanted == 0 { u64::MAX } else { wanted };
+    let id = kernel_agent::spawn(
+        &parent,
+        SpawnRequest {
+            name,
+            image,
+            binds,
+            argv: strings(args.argv)?,
+            env: strings(args.env)?,
+            cwd: memory::slice(args.cwd, MAX_PATH)?,
+            stdio,
+            limits: Limits {
+                frames: limit(args.memory_limit.div_ceil(PAGE_SIZE as u64)),
+                threads: limit(u64::from(args.max_threads)),
+                files: limit(u64::from(args.max_open_files)),
+            },
+            rights: CHILD_RIGHTS,
+        },
+    )?;
+    Ok(id.raw())
+}
+
+/// An array of strings.
+fn strings(list: Slice) -> Result<Vec<Vec<u8>>, Errno> {
+    let mut left = MAX_STRING_BYTES;
+    let mut strings = Vec::new();
+    for string in memory::array::<Slice>(list, MAX_STRINGS)? {
+        let bytes = memory::slice(string, left.saturating_sub(1))?;
+        if bytes.contains(&0) {
+            return Err(Errno::EINVAL);
+        }
+        left = left.saturating_sub(bytes.len() + 1);
+        strings.push(bytes);
+    }
+    Ok(strings)
+}
+
+/// The agent an argument names; 0 is the caller's own.
+fn named(call: &Call<'_>, raw: u64) -> Result<Arc<Agent>, Errno> {
+    match AgentId::from_raw(raw) {
+        None => caller(call),
+        Some(id) => kernel_agent::find(id).ok_or(Errno::ESRCH),
+    }
+}
+
+/// AgentKill(agent, reason): an agent that the caller's own spawned, or the caller's own.
+pub(crate) fn kill(call: &Call<'_>) -> Result<u64, Errno> {
+    let me = caller(call)?;
+    let target = named(call, call.args[0])?;
+    if target.id() != me.id() {
+        me.domain().check(Rights::KILL, "AgentKill")?;
+        if target.parent() != Some(me.id()) {
+            return Err(Errno::EPERM);
+        }
+    }
+    target.kill(call.args[1] as i32)?;
+    Ok(0)
+}
+
+/// True when `me` may look at `target`: itself, what it spawned, and, for the first agent, everything.
+fn may_see(me: &Agent, target: &Agent) -> bool {
+    me.parent().is_none() || target.id() == me.id() || target.parent() == Some(me.id())
+}
+
+/// AgentInfo(agent, info).
+pub(crate) fn info(call: &Call<'_>) -> Result<u64, Errno> {
+    let me = caller(call)?;
+    let target = named(call, call.args[0])?;
+    if target.id() != me.id() {
+        me.domain().check(Rights::INSPECT, "AgentInfo")?;
+        if !may_see(&me, &target) {
+            return Err(Errno::EPERM);
+        }
+    }
+    let info: AgentInfo = target.info();
+    memory::put_versioned(call.args[1], &info, size_of::<AgentInfo>())?;
+    Ok(0)
+}
+
+/// AgentList(ids, capacity) → how many there are.
+pub(crate) fn list(call: &Call<'_>) -> Result<u64, Errno> {
+    let me = caller(call)?;
+    me.domain().check(Rights::INSPECT, "AgentList")?;
+    let seen: Vec<Arc<Agent>> = kernel_agent::list().into_iter().filter(|agent| may_see(&me, agent)).collect();
+    let room = usize::try_from(call.args[1]).unwrap_or(usize::MAX);
+    for (index, agent) in seen.iter().take(room).enumerate() {
+        let at = call.args[0].checked_add(index as u64 * 8).ok_or(Errno::EFAULT)?;
+        usermem::store_u64(Virt(at), agent.id().raw()).map_err(|_| Errno::EFAULT)?;
+    }
+    Ok(seen.len() as u64)
+}
+
+/// AgentWait(agent, record, flags) → id.
+pub(crate) fn wait(call: &Call<'_>) -> Result<u64, Errno> {
+    let flags = call.args[2] as u32;
+    if flags & !wait_flag::NO_HANG != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let me = caller(call)?;
+    me.domain().check(Rights::INSPECT, "AgentWait")?;
+    let which = AgentId::from_raw(call.args[0]);
+    let Some(record) = me.wait(which, flags & wait_flag::NO_HANG != 0)? else { return Ok(0) };
+    if call.args[1] != 0 {
+        memory::put_versioned(call.args[1], &record, size_of::<AgentExitRecord>())?;
+    }
+    Ok(record.id)
+}

@@ -1,0 +1,212 @@
+//! How threads and processes end.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use aios_abi::linux::consts::signal::SIGCHLD;
+use aios_abi::linux::structs::Siginfo;
+use aios_abi::native::FaultRecord;
+use kernel_hal::task;
+
+use crate::process::State;
+use crate::{Process, Thread, futex, jobs, signal};
+
+/// The end of a process as `wait` reports it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitStatus {
+    /// By `exit`, with the low eight bits of its argument.
+    Exited(u8),
+    /// By a signal.
+    Signaled { signal: u32, core: bool },
+}
+
+/// The end of a process with its cause, for the agent's record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExitReason {
+    pub status: ExitStatus,
+    /// What the processor refused, when that ended it.
+    pub fault: Option<FaultRecord>,
+    /// The agent was at its memory limit when the process had to end.
+    pub out_of_memory: bool,
+}
+
+impl ExitReason {
+    pub const fn exited(code: u8) -> ExitReason {
+        ExitReason { status: ExitStatus::Exited(code), fault: None, out_of_memory: false }
+    }
+
+    pub const fn signaled(signal: u32) -> ExitReason {
+        ExitReason { status: ExitStatus::Signaled { signal, core: false }, fault: None, out_of_memory: false }
+    }
+}
+
+/// Decides that the process ends; the first reason counts. All its threads come to the user boundary and leave there.
+pub fn end_process(process: &Process, reason: ExitReason) {
+    {
+        let mut state = process.state.lock();
+        if *state != State::Alive {
+            return;
+        }
+        *state = State::Ending(reason);
+    }
+    for thread in process.threads() {
+        thread.call_to_boundary();
+    }
+    process.thread_events.wake_all();
+}
+
+/// Ends the calling thread; with the last one, the process. `reason` is the process's when it ends by this.
+///
+/// The caller returns to the thread's loop, which ends the kernel thread.
+pub(crate) fn leave(thread: &Arc<Thread>, reason: ExitReason) {
+    let process = thread.process().clone();
+    futex::thread_exit(thread);
+    thread.finish_vfork();
+    let files = thread.replace_files(crate::Files::new(process.domain()));
+    // Closed now if nobody shares them: the last use of a file may wait, and readers of a pipe wait for this.
+    drop(files);
+    signal::thread_exit(thread);
+    {
+        let mut past = process.past.lock();
+        past.cpu_ns += thread.cpu_time().as_nanos() as u64;
+    }
+    let last = {
+        let mut threads = process.threads.lock();
+        threads.retain(|other| !Arc::ptr_eq(other, thread));
+        threads.is_empty()
+    };
+    if !thread.is_leader() || last {
+        process.pids().retire_thread(thread.tid());
+    }
+    if last {
+        process_end(&process, reason);
+    } else {
+        process.thread_events.wake_all();
+    }
+    // The memory goes with the last thread: off its page table first.
+    task::set_root(None);
+}
+
+/// The last thread has left.
+fn process_end(process: &Arc<Process>, reason: ExitReason) {
+    let reason = match process.state() {
+        State::Ending(reason) => reason,
+        State::Alive | State::Zombie(_) | State::Reaped => reason,
+    };
+    process.timers.stop();
+    let usage = process.usage();
+    *process.past.lock() = usage;
+    let space = process.replace_space(None);
+    task::set_root(None);
+    if let Some(space) = space {
+        // Shared with a `vfork` parent or a `CLONE_VM` process it lives on.
+        if Arc::strong_count(&space) == 1 {
+            space.clear();
+        }
+    }
+    let executable = process.executable.lock().take();
+    drop(executable);
+    process.pids().retire_thread(process.pid());
+    let pids = process.pids().clone();
+    let is_first = process.pid() == 1;
+    let notify;
+    {
+        let tree = pids.tree();
+        adopt_children(process);
+        *process.state.lock() = State::Zombie(reason);
+        notify = process.parent();
+        drop(tree);
+    }
+    process.thread_events.wake_all();
+    signal::process_end(process);
+    jobs::leader_ended(process);
+    match notify {
+        Some(parent) => tell_parent(process, &parent, reason),
+        None => reap(process),
+    }
+    if is_first {
+        pids.ended(reason);
+    }
+}
+
+/// Gives the children of a process that ends to whoever takes orphans.
+fn adopt_children(process: &Arc<Process>) {
+    let children = core::mem::take(&mut *process.children.lock());
+    if children.is_empty() {
+        return;
+    }
+    let heir = reaper(process);
+    for child in children {
+        for thread in child.threads() {
+            let wanted = thread.parent_death_signal.load(Ordering::Relaxed);
+            if wanted != 0 {
+                signal::send_to_process(&child, Siginfo::kernel(wanted));
+            }
+        }
+        match &heir {
+            Some(heir) => {
+                child.set_parent(heir);
+                heir.children.lock().push(child.clone());
+                heir.child_events.wake_all();
+                if matches!(child.state(), State::Zombie(_)) {
+                    signal::send_to_process(heir, Siginfo::kernel(SIGCHLD));
+                }
+            }
+            None => child_without_heir(&child),
+        }
+    }
+}
+
+/// Process 1 is gone: its agent ends, and nobody will look at the child.
+fn child_without_heir(child: &Arc<Process>) {
+    if let State::Zombie(_) = child.state() {
+        reap(child);
+    }
+}
+
+/// The nearest ancestor that takes orphans, or process 1.
+fn reaper(process: &Arc<Process>) -> Option<Arc<Process>> {
+    let mut at = process.parent();
+    while let Some(ancestor) = at {
+        if ancestor.subreaper.load(Ordering::Relaxed) && ancestor.is_alive() {
+            return Some(ancestor);
+        }
+        at = ancestor.parent();
+    }
+    process.pids().process(1).filter(|first| !Arc::ptr_eq(first, process) && first.is_alive())
+}
+
+fn tell_parent(process: &Arc<Process>, parent: &Arc<Process>, reason: ExitReason) {
+    let signal = process.exit_signal.load(Ordering::Relaxed);
+    let ignored = signal == SIGCHLD && parent.handlers.lock().ignores_children();
+    if ignored {
+        reap(process);
+    }
+    if signal != 0 {
+        signal::send_to_process(parent, signal::child_info(process, reason.status, signal));
+    }
+    parent.child_events.wake_all();
+}
+
+/// Takes a zombie off its parent and frees its number.
+pub(crate) fn reap(process: &Arc<Process>) {
+    let pids = process.pids();
+    let tree = pids.tree();
+    *process.state.lock() = State::Reaped;
+    if let Some(parent) = process.parent() {
+        let mut usage = *process.past.lock();
+        usage.add(*process.children_usage.lock());
+        parent.children_usage.lock().add(usage);
+        let mut removed: Vec<Arc<Process>> = Vec::new();
+        {
+            let mut children = parent.children.lock();
+            if let Some(place) = children.iter().position(|child| Arc::ptr_eq(child, process)) {
+                removed.push(children.swap_remove(place));
+            }
+        }
+        drop(removed);
+    }
+    pids.retire_process(process.pid());
+    drop(tree);
+}

@@ -1,0 +1,136 @@
+//! Process and thread numbers of one agent.
+//!
+//! Each agent numbers its own from 1, so that a copy of the agent can keep the numbers. Process 1 is the agent's
+//! first; orphans become its children, and with its end the agent ends.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use aios_abi::Errno;
+use kernel_cap::Domain;
+use kernel_sync::{Mutex, MutexGuard, Once, SpinLock};
+
+use crate::exit::ExitReason;
+use crate::{Process, Thread, jobs};
+
+/// A process, thread, group or session number.
+pub type Pid = u32;
+
+/// Highest number, as on 64-bit Linux.
+pub const PID_MAX: Pid = 4_194_304;
+
+#[derive(Default)]
+struct Table {
+    threads: BTreeMap<Pid, Weak<Thread>>,
+    processes: BTreeMap<Pid, Weak<Process>>,
+    last: Pid,
+    /// All numbers were used once: a new one must be looked for.
+    wrapped: bool,
+}
+
+/// Called when process 1 has ended.
+pub type EndHook = alloc::boxed::Box<dyn Fn(ExitReason) + Send + Sync>;
+
+/// The numbers of one agent, and with them its processes.
+pub struct Pids {
+    domain: Arc<Domain>,
+    table: SpinLock<Table>,
+    /// Held while parents, children, groups and zombies change.
+    tree: Mutex<()>,
+    ended: Once<EndHook>,
+}
+
+impl Pids {
+    pub fn new(domain: Arc<Domain>) -> Arc<Pids> {
+        let pids = Arc::new(Pids { domain, table: SpinLock::default(), tree: Mutex::new(()), ended: Once::new() });
+        jobs::add_agent(&pids);
+        pids
+    }
+
+    pub fn domain(&self) -> &Arc<Domain> {
+        &self.domain
+    }
+
+    /// Sets what is told when process 1 has ended. Called once, before it runs.
+    pub fn on_end(&self, hook: EndHook) {
+        self.ended.set(hook);
+    }
+
+    pub(crate) fn ended(&self, reason: ExitReason) {
+        if let Some(hook) = self.ended.get() {
+            hook(reason);
+        }
+    }
+
+    /// Keeps the process tree as it is.
+    pub fn tree(&self) -> MutexGuard<'_, ()> {
+        self.tree.lock()
+    }
+
+    /// A number that nothing in the agent uses: not as process or thread, nor as group or session of a live process.
+    pub(crate) fn allocate(&self) -> Result<Pid, Errno> {
+        // Groups and sessions outlive the process that they are named after.
+        let mut table = self.table.lock();
+        let grouped = |number: Pid, table: &Table| {
+            table.processes.values().filter_map(Weak::upgrade).any(|process| process.group() == number || process.session() == number)
+        };
+        for _ in 0..PID_MAX {
+            if table.last >= PID_MAX {
+                // As Linux does, low numbers are left alone after the first round.
+                table.last = 299;
+                table.wrapped = true;
+            }
+            table.last += 1;
+            let next = table.last;
+            let used = table.wrapped && (table.threads.contains_key(&next) || table.processes.contains_key(&next) || grouped(next, &table));
+            if !used {
+                // Held for the thread that is being made.
+                table.threads.insert(next, Weak::new());
+                return Ok(next);
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    pub(crate) fn publish(&self, thread: &Arc<Thread>) {
+        self.table.lock().threads.insert(thread.tid(), Arc::downgrade(thread));
+    }
+
+    pub(crate) fn publish_process(&self, process: &Arc<Process>) {
+        self.table.lock().processes.insert(process.pid(), Arc::downgrade(process));
+    }
+
+    pub(crate) fn retire_thread(&self, tid: Pid) {
+        self.table.lock().threads.remove(&tid);
+    }
+
+    pub(crate) fn retire_process(&self, pid: Pid) {
+        self.table.lock().processes.remove(&pid);
+    }
+
+    pub fn thread(&self, tid: Pid) -> Option<Arc<Thread>> {
+        self.table.lock().threads.get(&tid).and_then(Weak::upgrade)
+    }
+
+    /// The process with that number, zombies included.
+    pub fn process(&self, pid: Pid) -> Option<Arc<Process>> {
+        self.table.lock().processes.get(&pid).and_then(Weak::upgrade)
+    }
+
+    /// All processes, zombies included, by number.
+    pub fn processes(&self) -> Vec<Arc<Process>> {
+        self.table.lock().processes.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The members of a process group.
+    pub fn group(&self, group: Pid) -> Vec<Arc<Process>> {
+        self.processes().into_iter().filter(|process| process.group() == group).collect()
+    }
+}
+
+impl Drop for Pids {
+    fn drop(&mut self) {
+        jobs::remove_agent(self.domain.id().raw());
+    }
+}

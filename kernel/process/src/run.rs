@@ -1,0 +1,87 @@
+//! The loop in which a thread runs its program.
+
+use alloc::sync::Arc;
+
+use kernel_hal::addr::Virt;
+use kernel_hal::user::{Trap, UserContext};
+use kernel_hal::usermem::{self, Access};
+use kernel_mm::FaultError;
+use kernel_sync::Once;
+
+use crate::exit::{self, ExitReason};
+use crate::process::State;
+use crate::{Thread, rseq, signal};
+
+/// What a program speaks with; the room above that decodes its calls.
+pub trait Personality: Sync {
+    /// Handles the call in the registers and leaves the result there.
+    fn call(&self, thread: &Arc<Thread>, context: &mut UserContext);
+    /// A process was ended by what it did; said once.
+    fn report_fault(&self, thread: &Thread, reason: &ExitReason);
+}
+
+static PERSONALITY: Once<&'static dyn Personality> = Once::new();
+
+/// Sets what handles calls and makes faults of the kernel's own user accesses resolve in the running process. Called
+/// once at start-up.
+pub fn install_personality(personality: &'static dyn Personality) {
+    PERSONALITY.set(personality);
+    usermem::set_fault_handler(resolve);
+}
+
+pub(crate) fn personality() -> Option<&'static dyn Personality> {
+    PERSONALITY.get().copied()
+}
+
+/// Runs the program until it ends.
+pub(crate) fn run(thread: Arc<Thread>, mut context: UserContext) {
+    let Some(personality) = personality() else { panic!("a program starts before its personality") };
+    let process = thread.process().clone();
+    loop {
+        if thread.needs_attention() {
+            if let State::Ending(reason) = process.state() {
+                return exit::leave(&thread, reason);
+            }
+            if let Some(reason) = thread.ending() {
+                return exit::leave(&thread, reason);
+            }
+            signal::deliver(&thread, &mut context);
+            continue;
+        }
+        kernel_sched::reschedule();
+        match context.run() {
+            Trap::Syscall => personality.call(&thread, &mut context),
+            Trap::PageFault { address, access, .. } => {
+                page_fault(&thread, &mut context, address, access);
+                rseq::interrupted(&thread, &mut context);
+            }
+            Trap::Exception { vector, error } => signal::exception(&thread, &mut context, vector, error),
+            Trap::Interrupt => rseq::interrupted(&thread, &mut context),
+        }
+    }
+}
+
+fn page_fault(thread: &Arc<Thread>, context: &mut UserContext, address: Virt, access: Access) {
+    if let Err(error) = fault(thread, address, access) {
+        signal::memory_fault(thread, context, address, access, error);
+    }
+}
+
+fn fault(thread: &Thread, address: Virt, access: Access) -> Result<(), FaultError> {
+    let process = thread.process();
+    process.minor_faults.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+    match process.space() {
+        Some(space) => space.fault(address, access),
+        None => Err(FaultError::OutOfMemory),
+    }
+}
+
+/// Resolves a fault of the kernel's own access to the running program's memory.
+fn resolve(address: Virt, access: Access) -> bool {
+    Thread::current().is_some_and(|thread| fault(&thread, address, access).is_ok())
+}
+
+/// Ends the calling thread (`exit(2)`): it leaves at the user boundary.
+pub fn exit_thread(thread: &Arc<Thread>, code: u8) {
+    thread.end(ExitReason::exited(code));
+}

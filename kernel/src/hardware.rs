@@ -1,0 +1,67 @@
+//! The devices of this machine, found once.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use aios_abi::boot::PhysRead;
+use kernel_bus::acpi::{Acpi, PowerControl};
+use kernel_bus::pci::Pci;
+use kernel_drivers::virtio::ninep::P9Channel;
+use kernel_hal::addr::Phys;
+use kernel_hal::boot::Boot;
+use kernel_hal::{firmware, power};
+use kernel_linux::PowerRequest;
+use kernel_sync::Once;
+
+/// What later steps use.
+pub struct Hardware {
+    /// Directories that the host shares.
+    pub shares: Vec<Arc<P9Channel>>,
+}
+
+struct Firmware;
+
+impl PhysRead for Firmware {
+    fn read(&self, addr: u64, out: &mut [u8]) -> bool {
+        firmware::read(Phys(addr), out)
+    }
+}
+
+static POWER: Once<PowerControl> = Once::new();
+
+/// Reads the firmware's tables and takes over the buses.
+pub fn find(boot: &Boot) -> Hardware {
+    let acpi = match Acpi::read(&Firmware, boot.info.rsdp) {
+        Ok(acpi) => Some(acpi),
+        Err(error) => {
+            log::warn!("no ACPI: {error}");
+            None
+        }
+    };
+    if let Some(acpi) = &acpi {
+        POWER.set(acpi.power_control());
+    }
+    kernel_linux::set_power(switch);
+    let mut pci = Pci::enumerate(acpi.as_ref());
+    let shares = P9Channel::probe_all(&mut pci);
+    Hardware { shares }
+}
+
+/// Switches the machine off or resets it; returns when there is no way to do it.
+fn switch(request: PowerRequest) {
+    let control = POWER.get();
+    match request {
+        PowerRequest::Off => {
+            // Interrupts stay on: the log's last bytes are out already, since its port is polled.
+            if control.and_then(PowerControl::power_off).is_none() {
+                log::error!("this machine cannot be switched off by software");
+            }
+        }
+        PowerRequest::Restart => {
+            if control.and_then(PowerControl::reset).is_none() {
+                power::reset();
+            }
+        }
+        PowerRequest::Halt => power::halt(),
+    }
+}

@@ -122,7 +122,7 @@ calls! {
     56 CLONE clone, Missing, (flags: Flags(F::Clone), stack: Addr, parent_tid: Out(S::Int), child_tid: Ptr, tls: Hex) -> Pid;
     57 FORK fork, Missing, () -> Pid;
     58 VFORK vfork, Missing, () -> Pid;
-    59 EXECVE execve, Missing, (path: Path, argv: StrArray, envp: StrArray) -> Zero;
+    59 EXECVE execve, Partial, (path: Path, argv: StrArray, envp: StrArray) -> Zero, "set-user-id and set-group-id bits of programs are ignored";
     60 EXIT exit, Missing, (status: Int) -> Never;
     61 WAIT4 wait4, Missing, (pid: Pid, wstatus: Out(S::WaitStatus), options: Flags(F::Wait), rusage: Out(S::Rusage)) -> Pid;
     62 KILL kill, Missing, (pid: Pid, sig: Signal) -> Zero;
@@ -265,7 +265,7 @@ calls! {
     199 FREMOVEXATTR fremovexattr, Missing, (fd: Fd, name: Str) -> Zero;
     200 TKILL tkill, Missing, (tid: Pid, sig: Signal) -> Zero;
     201 TIME time, Missing, (tloc: Out(S::Long)) -> Int;
-    202 FUTEX futex, Missing, (uaddr: Ptr, op: One(F::Futex), val: UInt, timeout: FutexTimeout, uaddr2: Ptr, val3: Hex) -> Int;
+    202 FUTEX futex, Partial, (uaddr: Ptr, op: One(F::Futex), val: UInt, timeout: FutexTimeout, uaddr2: Ptr, val3: Hex) -> Int, "not the priority-inheriting operations";
     203 SCHED_SETAFFINITY sched_setaffinity, Missing, (pid: Pid, len: UInt, mask: BufIn(1)) -> Zero;
     204 SCHED_GETAFFINITY sched_getaffinity, Missing, (pid: Pid, len: UInt, mask: BufOut(1)) -> Count;
     205 SET_THREAD_AREA set_thread_area, Refused(Errno::ENOSYS), (u_info: InOut(S::UserDesc)) -> Zero, "32-bit only; Linux refuses it on x86-64 too";
@@ -281,7 +281,7 @@ calls! {
     215 EPOLL_WAIT_OLD epoll_wait_old, Refused(Errno::ENOSYS), () -> Int, "reserved; no Linux implements it";
     216 REMAP_FILE_PAGES remap_file_pages, Missing, (addr: Addr, size: Size, prot: Flags(F::Prot), pgoff: Size, flags: Flags(F::Map)) -> Zero;
     217 GETDENTS64 getdents64, Missing, (fd: Fd, dirp: Out(S::Dirents), count: UInt) -> Count;
-    218 SET_TID_ADDRESS set_tid_address, Missing, (tidptr: Ptr) -> Pid;
+    218 SET_TID_ADDRESS set_tid_address, Full, (tidptr: Ptr) -> Pid;
     219 RESTART_SYSCALL restart_syscall, Missing, () -> Int;
     220 SEMTIMEDOP semtimedop, Missing, (semid: Int, sops: In(S::Other("sembuf")), nsops: UInt, timeout: In(S::Timespec)) -> Zero;
     221 FADVISE64 fadvise64, Missing, (fd: Fd, offset: Offset, len: Size, advice: One(F::Fadvise)) -> Zero;
@@ -336,8 +336,8 @@ calls! {
     270 PSELECT6 pselect6, Missing, (nfds: Int, readfds: InOut(S::FdSet), writefds: InOut(S::FdSet), exceptfds: InOut(S::FdSet), timeout: InOut(S::Timespec), sigmask: Ptr) -> Count;
     271 PPOLL ppoll, Missing, (fds: InOutArray(S::PollFd, 1), nfds: UInt, timeout: InOut(S::Timespec), sigmask: In(S::Sigset), sigsetsize: Size) -> Count;
     272 UNSHARE unshare, Missing, (flags: Flags(F::Clone)) -> Zero;
-    273 SET_ROBUST_LIST set_robust_list, Missing, (head: Ptr, len: Size) -> Zero;
-    274 GET_ROBUST_LIST get_robust_list, Missing, (pid: Pid, head: Out(S::Long), len: Out(S::Long)) -> Zero;
+    273 SET_ROBUST_LIST set_robust_list, Full, (head: Ptr, len: Size) -> Zero;
+    274 GET_ROBUST_LIST get_robust_list, Full, (pid: Pid, head: Out(S::Long), len: Out(S::Long)) -> Zero;
     275 SPLICE splice, Missing, (fd_in: Fd, off_in: InOut(S::Long), fd_out: Fd, off_out: InOut(S::Long), len: Size, flags: Hex) -> Count;
     276 TEE tee, Missing, (fd_in: Fd, fd_out: Fd, len: Size, flags: Hex) -> Count;
     277 SYNC_FILE_RANGE sync_file_range, Missing, (fd: Fd, offset: Offset, nbytes: Offset, flags: Hex) -> Zero;
@@ -385,7 +385,7 @@ calls! {
     319 MEMFD_CREATE memfd_create, Missing, (name: Str, flags: Flags(F::Memfd)) -> Fd;
     320 KEXEC_FILE_LOAD kexec_file_load, Missing, (kernel_fd: Fd, initrd_fd: Fd, cmdline_len: ULong, cmdline: Str, flags: Hex) -> Zero;
     321 BPF bpf, Missing, (cmd: Int, attr: InOut(S::Other("bpf_attr")), size: UInt) -> Int;
-    322 EXECVEAT execveat, Missing, (dirfd: DirFd, path: Path, argv: StrArray, envp: StrArray, flags: Flags(F::At)) -> Zero;
+    322 EXECVEAT execveat, Partial, (dirfd: DirFd, path: Path, argv: StrArray, envp: StrArray, flags: Flags(F::At)) -> Zero, "set-user-id and set-group-id bits of programs are ignored";
     323 USERFAULTFD userfaultfd, Missing, (flags: Flags(F::OpenBits)) -> Fd;
     324 MEMBARRIER membarrier, Missing, (cmd: One(F::Membarrier), flags: UInt, cpu_id: Int) -> Hex;
     325 MLOCK2 mlock2, Missing, (addr: Addr, length: Size, flags: UInt) -> Zero;
@@ -397,7 +397,7 @@ calls! {
     331 PKEY_FREE pkey_free, Missing, (pkey: Int) -> Zero;
     332 STATX statx, Missing, (dirfd: DirFd, path: Path, flags: Flags(F::At), mask: Flags(F::StatxMask), statxbuf: Out(S::Statx)) -> Zero;
     333 IO_PGETEVENTS io_pgetevents, Missing, (ctx: Hex, min_nr: Long, nr: Long, events: Out(S::Other("io_event")), timeout: In(S::Timespec), sig: Ptr) -> Count;
-    334 RSEQ rseq, Missing, (rseq: InOut(S::Rseq), rseq_len: UInt, flags: Int, sig: Hex) -> Zero;
+    334 RSEQ rseq, Full, (rseq: InOut(S::Rseq), rseq_len: UInt, flags: Int, sig: Hex) -> Zero;
     335 URETPROBE uretprobe, Refused(Errno::ENOSYS), () -> Int, "only for the trampoline of kernel return probes";
     424 PIDFD_SEND_SIGNAL pidfd_send_signal, Missing, (pidfd: Fd, sig: Signal, info: In(S::Siginfo), flags: UInt) -> Zero;
     425 IO_URING_SETUP io_uring_setup, Missing, (entries: UInt, params: InOut(S::Other("io_uring_params"))) -> Fd;

@@ -3,7 +3,6 @@
 //! Two serial ports: COM1 is the agent's console, COM2 the kernel's log and the control channel. Both are Unix sockets that
 //! this process listens on; a socket holds what was written last even after QEMU has gone. Host directories are 9p mounts.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,7 +37,7 @@ pub const GDB_PORT: u16 = 1234;
 #[derive(Clone)]
 pub struct Machine {
     kernel: PathBuf,
-    initramfs: Option<PathBuf>,
+    initramfs: PathBuf,
     firmware: Firmware,
     memory: String,
     cpus: u32,
@@ -46,7 +45,6 @@ pub struct Machine {
     shares: Vec<Share>,
     debugger: bool,
     counting: bool,
-    extra: Vec<OsString>,
 }
 
 #[derive(Clone)]
@@ -61,7 +59,7 @@ impl Machine {
     pub fn new(artefacts: &Artefacts) -> Machine {
         Machine {
             kernel: artefacts.kernel.clone(),
-            initramfs: Some(artefacts.initramfs.clone()),
+            initramfs: artefacts.initramfs.clone(),
             firmware: Firmware::Pvh,
             memory: "512M".to_owned(),
             cpus: 1,
@@ -69,8 +67,18 @@ impl Machine {
             shares: Vec::new(),
             debugger: false,
             counting: false,
-            extra: Vec::new(),
         }
+    }
+
+    /// Another system in the same machine: its kernel, entered directly, and its initramfs.
+    pub fn foreign(kernel: &Path, initramfs: &Path) -> Machine {
+        Machine::new(&Artefacts { kernel: kernel.to_owned(), initramfs: initramfs.to_owned() })
+    }
+
+    /// Guest time is the number of instructions executed, so that repeated runs are identical. One CPU only.
+    pub fn counting(mut self, counting: bool) -> Machine {
+        self.counting = counting;
+        self
     }
 
     /// The way in.
@@ -150,7 +158,6 @@ impl Machine {
             Firmware::Uefi => self.uefi(&mut qemu, dir)?,
             Firmware::Grub => self.grub(&mut qemu, dir)?,
         }
-        qemu.args(&self.extra);
         Ok(qemu)
     }
 
@@ -166,15 +173,13 @@ impl Machine {
 
     fn direct(&self, qemu: &mut Command) {
         qemu.arg("-kernel").arg(&self.kernel).arg("-append").arg(self.command_line());
-        if let Some(initramfs) = &self.initramfs {
-            qemu.arg("-initrd").arg(initramfs);
-        }
+        qemu.arg("-initrd").arg(&self.initramfs);
     }
 
     fn uefi(&self, qemu: &mut Command, dir: &Path) -> Result<()> {
         let firmware = Ovmf::find()?;
         let loader = build::loader()?;
-        let disk = firmware::esp_image(&self.kernel, &loader, self.initramfs.as_deref(), &self.command_line(), dir)?;
+        let disk = firmware::esp_image(&self.kernel, &loader, Some(&self.initramfs), &self.command_line(), dir)?;
         qemu.args(firmware.arguments()).args(Medium::Disk(disk).arguments());
         // The firmware offers a framebuffer only where there is a display.
         qemu.args(["-device", "VGA"]);
@@ -182,7 +187,7 @@ impl Machine {
     }
 
     fn grub(&self, qemu: &mut Command, dir: &Path) -> Result<()> {
-        let cd = firmware::grub_iso(&self.kernel, self.initramfs.as_deref(), &self.command_line(), dir)?;
+        let cd = firmware::grub_iso(&self.kernel, Some(&self.initramfs), &self.command_line(), dir)?;
         qemu.args(Medium::Cd(cd).arguments());
         qemu.args(["-device", "VGA"]);
         Ok(())

@@ -10,10 +10,12 @@ extern crate std;
 pub mod credentials;
 pub mod devfs;
 pub mod device;
+pub mod event;
 pub mod file;
 pub mod initramfs;
 pub mod locks;
 pub mod ninep;
+pub mod overlay;
 pub mod pipe;
 pub mod poll;
 #[cfg(test)]

@@ -94,7 +94,7 @@ pub(crate) fn write(file: &File, bytes: &[u8]) -> Result<usize, aios_abi::Errno>
 
 /// The whole content of a regular file's inode.
 pub(crate) fn read_inode(inode: &Arc<dyn Inode>) -> Vec<u8> {
-    let request = crate::vfs::OpenRequest { read: true, write: false, nonblocking: false, no_terminal: false };
+    let request = crate::vfs::OpenRequest { read: true, ..Default::default() };
     let ops = inode.clone().open(&request).expect("open");
     let file = File::new(anonymous_path(inode.clone(), b"test"), ops, 0);
     let mut all = Vec::new();

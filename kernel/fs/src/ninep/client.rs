@@ -86,7 +86,7 @@ pub struct Opened {
 impl Client {
     /// Opens a session and attaches to the whole tree. Errors: `EPROTONOSUPPORT` when the server does not speak
     /// 9P2000.L, `EIO` when it breaks the protocol, and its own.
-    pub fn connect(transport: Arc<dyn Transport>) -> Result<(Arc<Client>, Fid, Qid), Errno> {
+    pub fn connect(transport: Arc<dyn Transport>) -> Result<(Fid, Qid), Errno> {
         let max = transport.max_message().min(1 << 20);
         let mut client = Client {
             transport,
@@ -116,7 +116,7 @@ impl Client {
             Reply::Qid(qid) => Some(qid),
             _ => None,
         })?;
-        Ok((client, root, qid))
+        Ok((root, qid))
     }
 
     /// Bytes of data that one read or write can carry.

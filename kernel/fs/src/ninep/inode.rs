@@ -55,6 +55,8 @@ pub(super) struct RemoteInode {
     /// The page cache of a regular file.
     object: Option<Arc<MemoryObject>>,
     pipe: Option<Arc<Pipe>>,
+    /// Where a symbolic link leads, once it was asked for: another target is another inode.
+    target: SpinLock<Option<Arc<[u8]>>>,
 }
 
 impl RemoteInode {
@@ -74,6 +76,7 @@ impl RemoteInode {
                 known: SpinLock::new(Known { attributes: *attributes, at: Some(time::now()), ours: false }),
                 handles: Mutex::default(),
                 object,
+                target: SpinLock::new(None),
                 pipe: (kind == FileType::Fifo).then(|| Pipe::new(&share.account)),
             }
         }))
@@ -374,7 +377,12 @@ impl Inode for RemoteInode {
     }
 
     fn read_link(&self) -> Result<Vec<u8>, Errno> {
-        self.fid.read_link()
+        if let Some(target) = &*self.target.lock() {
+            return Ok(target.to_vec());
+        }
+        let target = self.fid.read_link()?;
+        *self.target.lock() = Some(Arc::from(&target[..]));
+        Ok(target)
     }
 
     fn caching(&self) -> Caching {

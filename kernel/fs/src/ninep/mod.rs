@@ -40,7 +40,6 @@ pub enum Mode {
 
 /// What all inodes of one mounted tree have in common.
 struct Share {
-    client: Arc<Client>,
     device: DeviceNumber,
     mode: Mode,
     /// Pays for pages.
@@ -72,9 +71,8 @@ impl Share {
 
 /// Mounts what `transport` leads to. Pages are charged to `account`.
 pub fn mount(transport: Arc<dyn Transport>, mode: Mode, account: &Arc<Account>) -> Result<Arc<FileSystem>, Errno> {
-    let (client, fid, _) = Client::connect(transport)?;
+    let (fid, _) = Client::connect(transport)?;
     let share = Arc::new(Share {
-        client,
         device: anonymous_device(),
         mode,
         account: account.clone(),

@@ -7,6 +7,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use aios_abi::Errno;
 use hashbrown::HashMap;
@@ -80,11 +81,9 @@ impl Directory {
         self.entries.remove(&place)
     }
 
-    /// Puts another node at an entry; returns the one that was there.
-    fn replace(&mut self, name: &[u8], node: Arc<Node>, charge: LinkCharge) -> Option<Entry> {
-        let entry = self.names.get(name).and_then(|place| self.entries.get_mut(place))?;
-        let fresh = Entry { name: entry.name.clone(), node, charge };
-        Some(core::mem::replace(entry, fresh))
+    /// Empties the directory of an inode that goes.
+    pub fn take_all(&mut self) -> Vec<Arc<Node>> {
+        core::mem::take(&mut self.entries).into_values().map(|entry| entry.node).collect()
     }
 
     pub fn list(&self, cursor: u64, sink: &mut dyn DirSink) {
@@ -146,24 +145,62 @@ impl Node {
 
     /// Names `node` in place of what has the name now, which goes. For overlays: kinds are not looked at.
     pub(crate) fn insert_over(&self, name: &[u8], node: &Arc<Node>) -> Result<(), Errno> {
+        self.put_over(name, node, LinkCharge::WithInode)?;
+        self.touch();
+        Ok(())
+    }
+
+    /// The same with one more name of a node.
+    pub(crate) fn insert_link_over(&self, name: &[u8], node: &Arc<Node>) -> Result<(), Errno> {
+        let charge = LinkCharge::of_its_own(&self.shared().account)?;
+        self.put_over(name, node, charge)?;
+        self.touch();
+        Ok(())
+    }
+
+    /// Names a copy of what an overlay's lower layer has here: nothing changes for who looks.
+    pub(crate) fn insert_copy(&self, name: &[u8], node: &Arc<Node>) -> Result<(), Errno> {
+        let links = node.links();
+        self.put_over(name, node, LinkCharge::WithInode)?;
+        if node.kind() != FileType::Directory {
+            node.set_links(links);
+        }
+        Ok(())
+    }
+
+    fn put_over(&self, name: &[u8], node: &Arc<Node>, charge: LinkCharge) -> Result<(), Errno> {
         let mut directory = self.directory()?.lock();
         if directory.dead {
             return Err(Errno::ENOENT);
         }
-        let before = directory.replace(name, node.clone(), LinkCharge::WithInode);
-        if before.is_none() {
-            directory.put(name, node.clone(), LinkCharge::WithInode);
-        }
+        let before = directory.take(name);
+        directory.put(name, node.clone(), charge);
         drop(directory);
         node.add_links(1);
-        let count = |node: &Node| i32::from(node.kind() == FileType::Directory);
-        let was = before.as_ref().map_or(0, |entry| count(&entry.node));
-        self.add_links(count(node) - was);
-        if let Some(entry) = before {
-            entry.node.let_go();
-        }
+        self.add_links(i32::from(node.kind() == FileType::Directory));
+        self.forget(before);
+        Ok(())
+    }
+
+    /// Takes a name out, whatever it is and whatever is in it.
+    pub(crate) fn discard(&self, name: &[u8]) -> Result<(), Errno> {
+        let before = self.directory()?.lock().take(name);
+        self.forget(before);
         self.touch();
         Ok(())
+    }
+
+    /// Counts that an entry of this directory has gone.
+    fn forget(&self, entry: Option<Entry>) {
+        if let Some(entry) = entry {
+            self.add_links(-i32::from(entry.node.kind() == FileType::Directory));
+            entry.node.let_go();
+        }
+    }
+
+    /// Moves a name to one that is free.
+    pub(crate) fn move_node(&self, name: &[u8], target: &Node, new_name: &[u8]) -> Result<(), Errno> {
+        self.move_entry(name, target, new_name, RenameMode::NoReplace)
     }
 
     /// Counts that the node lost a name for good.

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use aios_abi::Errno;
 use kernel_hal::addr::PAGE_SIZE;
@@ -24,6 +24,7 @@ use crate::vfs::{Inode, OpenRequest};
 const INODE_BYTES: usize = 640;
 /// What one entry adds to the size of a directory, as Linux shows it.
 const ENTRY_SIZE: u64 = 20;
+const NO_ORIGIN: u64 = u64::MAX;
 
 pub(super) struct Attributes {
     pub permissions: u16,
@@ -51,6 +52,8 @@ pub struct Node {
     pub(super) attributes: SpinLock<Attributes>,
     pub(super) body: Body,
     made: Timestamp,
+    /// Of a copy in an overlay: the number of what it was copied from.
+    origin: AtomicU64,
     _charge: KernelCharge,
 }
 
@@ -95,6 +98,7 @@ impl Node {
             }),
             body,
             made: now,
+            origin: AtomicU64::new(NO_ORIGIN),
             _charge: charge,
         }))
     }
@@ -146,6 +150,24 @@ impl Node {
         attributes.changed = from.changed;
     }
 
+    /// The number that an overlay shows for this node, when it is a copy.
+    pub(crate) fn origin(&self) -> Option<u64> {
+        Some(self.origin.load(Ordering::Relaxed)).filter(|origin| *origin != NO_ORIGIN)
+    }
+
+    pub(crate) fn set_origin(&self, number: u64) {
+        self.origin.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn links(&self) -> u32 {
+        self.attributes.lock().links
+    }
+
+    /// Sets the number of names, for a copy whose other names are in another layer.
+    pub(crate) fn set_links(&self, links: u32) {
+        self.attributes.lock().links = links;
+    }
+
     pub(super) fn directory(&self) -> Result<&Mutex<Directory>, Errno> {
         match &self.body {
             Body::Directory(directory) => Ok(directory),
@@ -158,6 +180,13 @@ impl Node {
             Body::File(content) => Ok(content),
             Body::Directory(_) => Err(Errno::EISDIR),
             _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn take_children(&mut self) -> Vec<Arc<Node>> {
+        match &mut self.body {
+            Body::Directory(directory) => directory.get_mut().take_all(),
+            _ => Vec::new(),
         }
     }
 
@@ -174,6 +203,13 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.shared.inodes.fetch_sub(1, Ordering::Relaxed);
+        // One by one down the tree: it may be deeper than the stack.
+        let mut below = self.take_children();
+        while let Some(node) = below.pop() {
+            if let Some(mut node) = Arc::into_inner(node) {
+                below.append(&mut node.take_children());
+            }
+        }
         if let Body::File(content) = &self.body {
             self.shared.count_pages(content.counted(), 0);
         }

@@ -204,7 +204,7 @@ impl Dentry {
 
     /// The child called `name`, from the cache or the file system. `ENOENT` when there is none.
     #[inline]
-    pub(super) fn lookup(self: &Arc<Dentry>, name: &[u8]) -> Result<Arc<Dentry>, Errno> {
+    pub(crate) fn lookup(self: &Arc<Dentry>, name: &[u8]) -> Result<Arc<Dentry>, Errno> {
         match self.cached(name) {
             Cached::Present(child) if child.is_current(self) => Ok(child),
             Cached::Absent => Err(Errno::ENOENT),
@@ -335,6 +335,16 @@ impl Dentry {
         let before = if idle { children.remove(&name) } else { None };
         drop(children);
         before.is_some()
+    }
+}
+
+impl Drop for Dentry {
+    fn drop(&mut self) {
+        // One by one up the tree: it may be deeper than the stack.
+        let mut above = self.link.get_mut().parent.take();
+        while let Some(parent) = above {
+            above = Arc::into_inner(parent).and_then(|mut parent| parent.link.get_mut().parent.take());
+        }
     }
 }
 

@@ -36,10 +36,12 @@ pub enum LinkTarget {
 }
 
 /// How a file is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct OpenRequest {
     pub read: bool,
     pub write: bool,
+    /// The contents are about to be cut off (`O_TRUNC`).
+    pub truncate: bool,
     /// `O_NONBLOCK`: opening a fifo does not wait for the other side.
     pub nonblocking: bool,
     /// `O_NOCTTY`: a terminal does not become the controlling one.

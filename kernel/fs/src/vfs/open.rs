@@ -210,6 +210,7 @@ impl Context<'_> {
         let request = OpenRequest {
             read: access != open::O_WRONLY,
             write: access != open::O_RDONLY,
+            truncate: flags & open::O_TRUNC != 0,
             nonblocking: flags & open::O_NONBLOCK != 0,
             no_terminal: flags & open::O_NOCTTY != 0,
         };

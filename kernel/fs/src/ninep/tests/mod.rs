@@ -14,8 +14,8 @@ use kernel_mm::io::{Sink, Source};
 use super::*;
 use crate::testing::{Rng, World, account, read, write};
 use crate::types::FileType;
-use crate::vfs::tests::model::compare;
-use crate::vfs::{Inode, OpenHow, WalkFlags};
+use crate::vfs::tests::model::{Quirks, Runner};
+use crate::vfs::{OpenHow, WalkFlags};
 use server::Server;
 
 fn world(server: &Arc<Server>, mode: Mode) -> World {
@@ -47,7 +47,8 @@ fn read_all(world: &World, name: &[u8]) -> Result<Vec<u8>, Errno> {
 #[test]
 fn a_share_behaves_like_a_local_tree() {
     for seed in 0..15 {
-        compare(seed, &world(&Server::new(8192), Mode::Share), false);
+        let quirks = Quirks { no_exchange: true, ..Quirks::default() };
+        Runner::new(seed).run(&world(&Server::new(8192), Mode::Share), 600, quirks);
     }
 }
 

@@ -232,7 +232,7 @@ fn new(kind: FileType, permissions: u32, group: u32, device: (u32, u32)) -> NewI
 }
 
 pub fn open(inode: &Arc<dyn Inode>) -> Result<Arc<File>, Errno> {
-    let request = OpenRequest { read: true, write: true, nonblocking: false, no_terminal: false };
+    let request = OpenRequest { read: true, write: true, ..OpenRequest::default() };
     let ops = inode.clone().open(&request)?;
     Ok(File::new(anonymous_path(inode.clone(), b"served"), ops, aios_abi::linux::consts::open::O_RDWR))
 }

@@ -47,7 +47,7 @@ macro_rules! calls {
     ($($number:literal $constant:ident $name:ident, $level:expr, ($($arg:ident: $ty:expr),*) -> $ret:ident $(, $note:literal)?;)*) => {
         /// Call numbers by name: `nr::READ`.
         pub mod nr {
-            $(#[doc = concat!("`", stringify!($name), "`")] pub const $constant: u64 = $number;)*
+            $(#[doc = concat!("`", stringify!($name), "`")] pub const $constant: u32 = $number;)*
         }
 
         /// All rows, by number.
@@ -76,9 +76,9 @@ calls! {
     10 MPROTECT mprotect, Missing, (addr: Addr, length: Size, prot: Flags(F::Prot)) -> Zero;
     11 MUNMAP munmap, Missing, (addr: Addr, length: Size) -> Zero;
     12 BRK brk, Missing, (addr: Addr) -> Addr;
-    13 RT_SIGACTION rt_sigaction, Missing, (signum: Signal, act: In(S::Sigaction), oldact: Out(S::Sigaction), sigsetsize: Size) -> Zero;
-    14 RT_SIGPROCMASK rt_sigprocmask, Missing, (how: One(F::SigHow), set: In(S::Sigset), oldset: Out(S::Sigset), sigsetsize: Size) -> Zero;
-    15 RT_SIGRETURN rt_sigreturn, Missing, () -> Int;
+    13 RT_SIGACTION rt_sigaction, Full, (signum: Signal, act: In(S::Sigaction), oldact: Out(S::Sigaction), sigsetsize: Size) -> Zero;
+    14 RT_SIGPROCMASK rt_sigprocmask, Full, (how: One(F::SigHow), set: In(S::Sigset), oldset: Out(S::Sigset), sigsetsize: Size) -> Zero;
+    15 RT_SIGRETURN rt_sigreturn, Full, () -> Int;
     16 IOCTL ioctl, Missing, (fd: Fd, request: One(F::Ioctl), arg: IoctlArg) -> Int;
     17 PREAD64 pread64, Missing, (fd: Fd, buf: BufOut(2), count: Size, offset: Offset) -> Count;
     18 PWRITE64 pwrite64, Missing, (fd: Fd, buf: BufIn(2), count: Size, offset: Offset) -> Count;
@@ -97,11 +97,11 @@ calls! {
     31 SHMCTL shmctl, Missing, (shmid: Int, cmd: Int, buf: InOut(S::Other("shmid_ds"))) -> Int;
     32 DUP dup, Missing, (oldfd: Fd) -> Fd;
     33 DUP2 dup2, Missing, (oldfd: Fd, newfd: Fd) -> Fd;
-    34 PAUSE pause, Missing, () -> Zero;
+    34 PAUSE pause, Full, () -> Zero;
     35 NANOSLEEP nanosleep, Missing, (duration: In(S::Timespec), remaining: Out(S::Timespec)) -> Zero;
-    36 GETITIMER getitimer, Missing, (which: One(F::Itimer), value: Out(S::Itimerval)) -> Zero;
-    37 ALARM alarm, Missing, (seconds: UInt) -> Int;
-    38 SETITIMER setitimer, Missing, (which: One(F::Itimer), new_value: In(S::Itimerval), old_value: Out(S::Itimerval)) -> Zero;
+    36 GETITIMER getitimer, Partial, (which: One(F::Itimer), value: Out(S::Itimerval)) -> Zero, "ITIMER_VIRTUAL counts the kernel's time too";
+    37 ALARM alarm, Full, (seconds: UInt) -> Int;
+    38 SETITIMER setitimer, Partial, (which: One(F::Itimer), new_value: In(S::Itimerval), old_value: Out(S::Itimerval)) -> Zero, "ITIMER_VIRTUAL counts the kernel's time too";
     39 GETPID getpid, Missing, () -> Pid;
     40 SENDFILE sendfile, Missing, (out_fd: Fd, in_fd: Fd, offset: InOut(S::Long), count: Size) -> Count;
     41 SOCKET socket, Missing, (domain: One(F::AddressFamily), kind: Flags(F::SocketType), protocol: Int) -> Fd;
@@ -125,7 +125,7 @@ calls! {
     59 EXECVE execve, Partial, (path: Path, argv: StrArray, envp: StrArray) -> Zero, "set-user-id and set-group-id bits of programs are ignored";
     60 EXIT exit, Missing, (status: Int) -> Never;
     61 WAIT4 wait4, Missing, (pid: Pid, wstatus: Out(S::WaitStatus), options: Flags(F::Wait), rusage: Out(S::Rusage)) -> Pid;
-    62 KILL kill, Missing, (pid: Pid, sig: Signal) -> Zero;
+    62 KILL kill, Full, (pid: Pid, sig: Signal) -> Zero;
     63 UNAME uname, Missing, (buf: Out(S::Utsname)) -> Zero;
     64 SEMGET semget, Missing, (key: Int, nsems: Int, semflg: Int) -> Int;
     65 SEMOP semop, Missing, (semid: Int, sops: In(S::Other("sembuf")), nsops: Size) -> Zero;
@@ -190,11 +190,11 @@ calls! {
     124 GETSID getsid, Missing, (pid: Pid) -> Pid;
     125 CAPGET capget, Missing, (header: InOut(S::Other("cap_user_header")), data: Out(S::Other("cap_user_data"))) -> Zero;
     126 CAPSET capset, Missing, (header: InOut(S::Other("cap_user_header")), data: In(S::Other("cap_user_data"))) -> Zero;
-    127 RT_SIGPENDING rt_sigpending, Missing, (set: Out(S::Sigset), sigsetsize: Size) -> Zero;
-    128 RT_SIGTIMEDWAIT rt_sigtimedwait, Missing, (set: In(S::Sigset), info: Out(S::Siginfo), timeout: In(S::Timespec), sigsetsize: Size) -> SignalNumber;
-    129 RT_SIGQUEUEINFO rt_sigqueueinfo, Missing, (tgid: Pid, sig: Signal, info: In(S::Siginfo)) -> Zero;
-    130 RT_SIGSUSPEND rt_sigsuspend, Missing, (mask: In(S::Sigset), sigsetsize: Size) -> Zero;
-    131 SIGALTSTACK sigaltstack, Missing, (new: In(S::Sigaltstack), old: Out(S::Sigaltstack)) -> Zero;
+    127 RT_SIGPENDING rt_sigpending, Full, (set: Out(S::Sigset), sigsetsize: Size) -> Zero;
+    128 RT_SIGTIMEDWAIT rt_sigtimedwait, Full, (set: In(S::Sigset), info: Out(S::Siginfo), timeout: In(S::Timespec), sigsetsize: Size) -> SignalNumber;
+    129 RT_SIGQUEUEINFO rt_sigqueueinfo, Full, (tgid: Pid, sig: Signal, info: In(S::Siginfo)) -> Zero;
+    130 RT_SIGSUSPEND rt_sigsuspend, Full, (mask: In(S::Sigset), sigsetsize: Size) -> Zero;
+    131 SIGALTSTACK sigaltstack, Full, (new: In(S::Sigaltstack), old: Out(S::Sigaltstack)) -> Zero;
     132 UTIME utime, Missing, (path: Path, times: In(S::Other("utimbuf"))) -> Zero;
     133 MKNOD mknod, Missing, (path: Path, mode: Mode, dev: Dev) -> Zero;
     134 USELIB uselib, Refused(Errno::ENOSYS), (library: Path) -> Zero, "only for a.out shared libraries";
@@ -263,7 +263,7 @@ calls! {
     197 REMOVEXATTR removexattr, Missing, (path: Path, name: Str) -> Zero;
     198 LREMOVEXATTR lremovexattr, Missing, (path: Path, name: Str) -> Zero;
     199 FREMOVEXATTR fremovexattr, Missing, (fd: Fd, name: Str) -> Zero;
-    200 TKILL tkill, Missing, (tid: Pid, sig: Signal) -> Zero;
+    200 TKILL tkill, Full, (tid: Pid, sig: Signal) -> Zero;
     201 TIME time, Missing, (tloc: Out(S::Long)) -> Int;
     202 FUTEX futex, Partial, (uaddr: Ptr, op: One(F::Futex), val: UInt, timeout: FutexTimeout, uaddr2: Ptr, val3: Hex) -> Int, "not the priority-inheriting operations";
     203 SCHED_SETAFFINITY sched_setaffinity, Missing, (pid: Pid, len: UInt, mask: BufIn(1)) -> Zero;
@@ -282,14 +282,14 @@ calls! {
     216 REMAP_FILE_PAGES remap_file_pages, Missing, (addr: Addr, size: Size, prot: Flags(F::Prot), pgoff: Size, flags: Flags(F::Map)) -> Zero;
     217 GETDENTS64 getdents64, Missing, (fd: Fd, dirp: Out(S::Dirents), count: UInt) -> Count;
     218 SET_TID_ADDRESS set_tid_address, Full, (tidptr: Ptr) -> Pid;
-    219 RESTART_SYSCALL restart_syscall, Missing, () -> Int;
+    219 RESTART_SYSCALL restart_syscall, Full, () -> Int;
     220 SEMTIMEDOP semtimedop, Missing, (semid: Int, sops: In(S::Other("sembuf")), nsops: UInt, timeout: In(S::Timespec)) -> Zero;
     221 FADVISE64 fadvise64, Missing, (fd: Fd, offset: Offset, len: Size, advice: One(F::Fadvise)) -> Zero;
-    222 TIMER_CREATE timer_create, Missing, (clockid: One(F::Clock), sevp: In(S::Sigevent), timerid: Out(S::Int)) -> Zero;
-    223 TIMER_SETTIME timer_settime, Missing, (timerid: Int, flags: Flags(F::TimerFlags), new_value: In(S::Itimerspec), old_value: Out(S::Itimerspec)) -> Zero;
-    224 TIMER_GETTIME timer_gettime, Missing, (timerid: Int, value: Out(S::Itimerspec)) -> Zero;
-    225 TIMER_GETOVERRUN timer_getoverrun, Missing, (timerid: Int) -> Int;
-    226 TIMER_DELETE timer_delete, Missing, (timerid: Int) -> Zero;
+    222 TIMER_CREATE timer_create, Partial, (clockid: One(F::Clock), sevp: In(S::Sigevent), timerid: Out(S::Int)) -> Zero, "not on alarm clocks, nor on the clock of another process";
+    223 TIMER_SETTIME timer_settime, Full, (timerid: Int, flags: Flags(F::TimerFlags), new_value: In(S::Itimerspec), old_value: Out(S::Itimerspec)) -> Zero;
+    224 TIMER_GETTIME timer_gettime, Full, (timerid: Int, value: Out(S::Itimerspec)) -> Zero;
+    225 TIMER_GETOVERRUN timer_getoverrun, Full, (timerid: Int) -> Int;
+    226 TIMER_DELETE timer_delete, Full, (timerid: Int) -> Zero;
     227 CLOCK_SETTIME clock_settime, Missing, (clockid: One(F::Clock), tp: In(S::Timespec)) -> Zero;
     228 CLOCK_GETTIME clock_gettime, Missing, (clockid: One(F::Clock), tp: Out(S::Timespec)) -> Zero;
     229 CLOCK_GETRES clock_getres, Missing, (clockid: One(F::Clock), res: Out(S::Timespec)) -> Zero;
@@ -297,7 +297,7 @@ calls! {
     231 EXIT_GROUP exit_group, Missing, (status: Int) -> Never;
     232 EPOLL_WAIT epoll_wait, Missing, (epfd: Fd, events: OutArray(S::EpollEvent, 2), maxevents: Int, timeout: Int) -> Count;
     233 EPOLL_CTL epoll_ctl, Missing, (epfd: Fd, op: One(F::EpollOp), fd: Fd, event: In(S::EpollEvent)) -> Zero;
-    234 TGKILL tgkill, Missing, (tgid: Pid, tid: Pid, sig: Signal) -> Zero;
+    234 TGKILL tgkill, Full, (tgid: Pid, tid: Pid, sig: Signal) -> Zero;
     235 UTIMES utimes, Missing, (path: Path, times: In(S::TimevalPair)) -> Zero;
     236 VSERVER vserver, Refused(Errno::ENOSYS), () -> Int, "reserved; no Linux implements it";
     237 MBIND mbind, Missing, (addr: Addr, len: Size, mode: Int, nodemask: Ptr, maxnode: ULong, flags: UInt) -> Zero;
@@ -360,7 +360,7 @@ calls! {
     294 INOTIFY_INIT1 inotify_init1, Missing, (flags: Flags(F::OpenBits)) -> Fd;
     295 PREADV preadv, Missing, (fd: Fd, iov: OutArray(S::Iovec, 2), iovcnt: Int, pos_l: Hex, pos_h: Hex) -> Count;
     296 PWRITEV pwritev, Missing, (fd: Fd, iov: InArray(S::Iovec, 2), iovcnt: Int, pos_l: Hex, pos_h: Hex) -> Count;
-    297 RT_TGSIGQUEUEINFO rt_tgsigqueueinfo, Missing, (tgid: Pid, tid: Pid, sig: Signal, info: In(S::Siginfo)) -> Zero;
+    297 RT_TGSIGQUEUEINFO rt_tgsigqueueinfo, Full, (tgid: Pid, tid: Pid, sig: Signal, info: In(S::Siginfo)) -> Zero;
     298 PERF_EVENT_OPEN perf_event_open, Missing, (attr: In(S::Other("perf_event_attr")), pid: Pid, cpu: Int, group_fd: Fd, flags: Hex) -> Fd;
     299 RECVMMSG recvmmsg, Missing, (sockfd: Fd, msgvec: Ptr, vlen: UInt, flags: Flags(F::Msg), timeout: InOut(S::Timespec)) -> Count;
     300 FANOTIFY_INIT fanotify_init, Missing, (flags: Hex, event_f_flags: Flags(F::Open)) -> Fd;

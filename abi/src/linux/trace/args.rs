@@ -52,7 +52,7 @@ pub(super) fn format(
             None => text::address(value, out),
         },
         // The time that is left is written only when the sleep was cut short.
-        ArgType::Out(Struct::Timespec) if matches!(u64::from(call.number), nr::NANOSLEEP | nr::CLOCK_NANOSLEEP) => {
+        ArgType::Out(Struct::Timespec) if matches!(u32::from(call.number), nr::NANOSLEEP | nr::CLOCK_NANOSLEEP) => {
             match outcome.and_then(Outcome::error) {
                 Some(error) if error == Errno::EINTR || error.is_restart() => {
                     record::format(Struct::Timespec, value, 0, memory, out)
@@ -63,7 +63,7 @@ pub(super) fn format(
         ArgType::Out(_) | ArgType::OutArray(..) | ArgType::SockaddrOut(_) if failed => text::address(value, out),
         // What wait4 leaves untouched when there is nothing to report.
         ArgType::Out(Struct::WaitStatus | Struct::Rusage)
-            if matches!(u64::from(call.number), nr::WAIT4) && outcome == Some(Outcome::Returned(0)) =>
+            if matches!(u32::from(call.number), nr::WAIT4) && outcome == Some(Outcome::Returned(0)) =>
         {
             text::address(value, out)
         }
@@ -107,7 +107,7 @@ fn call_count(args: &[u64; 6]) -> u64 {
 
 /// The second string array of `execve` and `execveat`.
 fn is_environment(call: &Call, args: &[u64; 6], value: u64) -> bool {
-    let place = if u64::from(call.number) == nr::EXECVEAT { 3 } else { 2 };
+    let place = if u32::from(call.number) == nr::EXECVEAT { 3 } else { 2 };
     args.get(place) == Some(&value) && args.get(place - 1) != Some(&value)
 }
 

@@ -101,7 +101,7 @@ fn extent(call: &Call, args: &[u64; 6]) -> (usize, usize) {
     let [_, second, third, fourth, ..] = *args;
     let creates = |flags: u64| flags as u32 & (open::O_CREAT | open::O_TMPFILE & !open::O_DIRECTORY) != 0;
     let is_device = |value: u64| matches!(value as u32 & mode::S_IFMT, mode::S_IFCHR | mode::S_IFBLK);
-    let shown = match u64::from(call.number) {
+    let shown = match u32::from(call.number) {
         nr::OPEN if !creates(second) => 2,
         nr::OPENAT if !creates(third) => 3,
         nr::MKNOD if !is_device(second) => 2,

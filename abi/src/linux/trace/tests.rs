@@ -74,10 +74,10 @@ fn outputs_wait_for_the_call() {
     let program = Program::default().with(0x1000, b"/x\0").with(0x2000, [3_i32, 4].as_bytes());
     let mut out = String::new();
     let memory = |addr, bytes: &mut [u8]| program.read(addr, bytes);
-    format_enter(nr::PIPE2, [0x2000, 0o2_000_000, 0, 0, 0, 0], &memory, &mut out).expect("fits");
+    format_enter(u64::from(nr::PIPE2), [0x2000, 0o2_000_000, 0, 0, 0, 0], &memory, &mut out).expect("fits");
     assert_eq!(out, "pipe2(");
     out.clear();
-    format_result(nr::PIPE2, [0x2000, 0o2_000_000, 0, 0, 0, 0], ok(0), &memory, &mut out).expect("fits");
+    format_result(u64::from(nr::PIPE2), [0x2000, 0o2_000_000, 0, 0, 0, 0], ok(0), &memory, &mut out).expect("fits");
     assert_eq!(out, "[3, 4], O_CLOEXEC) = 0");
 }
 

@@ -92,11 +92,11 @@ fn counter() -> u64 {
 ///
 /// # Safety
 /// The call may write through its arguments: they are the caller's own, unchanged.
-unsafe fn call(number: u64, first: usize, second: usize) -> i64 {
+unsafe fn call(number: u32, first: usize, second: usize) -> i64 {
     let result;
     // SAFETY: the instruction clobbers rcx and r11; what it writes in memory is the caller's promise.
     unsafe {
-        asm!("syscall", inlateout("rax") number as i64 => result, in("rdi") first, in("rsi") second, out("rcx") _, out("r11") _, options(nostack));
+        asm!("syscall", inlateout("rax") i64::from(number) => result, in("rdi") first, in("rsi") second, out("rcx") _, out("r11") _, options(nostack));
     }
     result
 }

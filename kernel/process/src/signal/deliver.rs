@@ -130,7 +130,7 @@ fn after_interruption(number: u64, result: u64, handler: Option<&Sigaction>) -> 
     } else if restarts(Errno::ERESTARTNOHAND) {
         handler.is_none()
     } else if restarts(Errno::ERESTART_RESTARTBLOCK) {
-        return Some(if handler.is_none() { Next::Make(nr::RESTART_SYSCALL) } else { Next::Fail });
+        return Some(if handler.is_none() { Next::Make(u64::from(nr::RESTART_SYSCALL)) } else { Next::Fail });
     } else {
         return None;
     };
@@ -145,7 +145,7 @@ pub fn restart_later(thread: &Thread, restart: Restart) -> Errno {
 
 /// What the call under way goes on with, when it is made through `restart_syscall`.
 pub fn restarted(thread: &Thread) -> Option<Restart> {
-    if thread.call_number().map(u64::from) == Some(nr::RESTART_SYSCALL) { thread.restart.lock().take() } else { None }
+    if thread.call_number() == Some(nr::RESTART_SYSCALL) { thread.restart.lock().take() } else { None }
 }
 
 #[cfg(test)]
@@ -156,7 +156,7 @@ mod tests {
     fn which_calls_are_made_again() {
         let plain = Sigaction { handler: 0x1000, ..Sigaction::default() };
         let restart = Sigaction { flags: sa_flags::SA_RESTART, ..plain };
-        let resume = Next::Make(nr::RESTART_SYSCALL);
+        let resume = Next::Make(u64::from(nr::RESTART_SYSCALL));
         for (error, none, with_plain, with_restart) in [
             (Errno::ERESTARTSYS, Next::Make(7), Next::Fail, Next::Make(7)),
             (Errno::ERESTARTNOINTR, Next::Make(7), Next::Make(7), Next::Make(7)),

@@ -112,7 +112,6 @@ impl Pending {
             }
         }
     }
-
 }
 
 /// For a signal whose sender is no longer known.
@@ -125,10 +124,14 @@ mod tests {
     use super::*;
     use aios_abi::linux::consts::signal::*;
     use kernel_mm::{Account, charge_kernel_bytes};
+    use std::sync::Once;
 
     fn charge() -> Option<KernelCharge> {
-        kernel_hal::hosted::init(64 << 20);
-        kernel_mm::init();
+        static MACHINE: Once = Once::new();
+        MACHINE.call_once(|| {
+            kernel_hal::hosted::init(64 << 20);
+            kernel_mm::init();
+        });
         Some(charge_kernel_bytes(&Account::kernel(), ENTRY_BYTES).expect("memory"))
     }
 

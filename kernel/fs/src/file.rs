@@ -32,6 +32,8 @@ pub enum Position {
     Stream,
     /// Anything may be asked, nothing depends on it (`/dev/null`).
     Ignored,
+    /// A stream on which seeking is allowed and does nothing (`eventfd`).
+    Still,
 }
 
 /// What an open file does. Transfers return the bytes moved, fewer than asked when data or room ends, and advance
@@ -219,7 +221,7 @@ impl File {
         }
         match self.ops.position() {
             Position::Kept => self.ops.read(self, &mut self.offset.lock(), sink),
-            Position::Stream | Position::Ignored => self.ops.read(self, &mut 0, sink),
+            _ => self.ops.read(self, &mut 0, sink),
         }
     }
 
@@ -230,7 +232,7 @@ impl File {
         }
         match self.ops.position() {
             Position::Kept => self.ops.write(self, &mut self.offset.lock(), source),
-            Position::Stream | Position::Ignored => self.ops.write(self, &mut 0, source),
+            _ => self.ops.write(self, &mut 0, source),
         }
     }
 
@@ -259,7 +261,12 @@ impl File {
         if self.is_path_only() {
             return Err(Errno::EBADF);
         }
-        if self.ops.position() == Position::Stream { Err(Errno::ESPIPE) } else { Ok(()) }
+        if self.is_seekable() { Ok(()) } else { Err(Errno::ESPIPE) }
+    }
+
+    /// Transfers may say where.
+    pub fn is_seekable(&self) -> bool {
+        !matches!(self.ops.position(), Position::Stream | Position::Still)
     }
 
     /// Reads exactly `bytes.len()` bytes at `offset` into kernel memory, fewer at the end of the file.
@@ -283,7 +290,7 @@ impl File {
         }
         match self.ops.position() {
             Position::Stream => return Err(Errno::ESPIPE),
-            Position::Ignored => return Ok(0),
+            Position::Ignored | Position::Still => return Ok(0),
             Position::Kept => {}
         }
         let mut position = self.offset.lock();

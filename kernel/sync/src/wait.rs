@@ -204,7 +204,12 @@ pub struct Poller {
 
 impl Poller {
     pub fn new() -> Poller {
-        Poller { me: park::current(), queues: Vec::new() }
+        Poller::for_waiter(park::current())
+    }
+
+    /// A poller that wakes something else than the running task, which must not [`wait`](Poller::wait) with it.
+    pub fn for_waiter(me: Waiter) -> Poller {
+        Poller { me, queues: Vec::new() }
     }
 
     /// Wakes the poller whenever `queue` is woken. Registering twice does no harm.

@@ -26,6 +26,8 @@ pub mod process;
 pub mod rseq;
 pub mod run;
 pub mod signal;
+#[cfg(test)]
+mod testing;
 pub mod thread;
 pub mod wait;
 

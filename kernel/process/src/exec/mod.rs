@@ -10,6 +10,8 @@ mod replace;
 mod script;
 mod stack;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod vdso;
 
 use alloc::sync::{Arc, Weak};

@@ -11,6 +11,8 @@ mod bucket;
 mod exit;
 mod key;
 mod operate;
+#[cfg(test)]
+mod tests;
 mod word;
 
 use alloc::sync::Arc;

@@ -87,7 +87,7 @@ pub fn requeue(
 }
 
 /// Works under the locks until everything is done or as many were woken as can be remembered; false in that case.
-fn step(
+pub(super) fn step(
     source: &mut Locked,
     mut target: Option<&mut Locked>,
     (from, to): (Key, Key),

@@ -124,14 +124,9 @@ mod tests {
     use super::*;
     use aios_abi::linux::consts::signal::*;
     use kernel_mm::{Account, charge_kernel_bytes};
-    use std::sync::Once;
 
     fn charge() -> Option<KernelCharge> {
-        static MACHINE: Once = Once::new();
-        MACHINE.call_once(|| {
-            kernel_hal::hosted::init(64 << 20);
-            kernel_mm::init();
-        });
+        crate::testing::start();
         Some(charge_kernel_bytes(&Account::kernel(), ENTRY_BYTES).expect("memory"))
     }
 

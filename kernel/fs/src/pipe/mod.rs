@@ -296,6 +296,7 @@ impl FileOps for PipeEnd {
 
 /// The inode of a pipe without a name.
 struct PipeInode {
+    pipe: Arc<Pipe>,
     number: u64,
     owner: u32,
     group: u32,
@@ -309,6 +310,10 @@ impl Inode for PipeInode {
 
     fn metadata(&self) -> Result<Metadata, Errno> {
         Ok(vfs::unplaced_metadata(self, self.made))
+    }
+
+    fn pipe(&self) -> Option<Arc<Pipe>> {
+        Some(self.pipe.clone())
     }
 
     fn ownership(&self) -> Ownership {
@@ -332,7 +337,7 @@ impl Inode for PipeInode {
 /// charged to `account`.
 pub fn create(account: &Arc<Account>, owner: u32, group: u32, flags: u32) -> (Arc<File>, Arc<File>) {
     let pipe = Pipe::new(account);
-    let inode = PipeInode { number: vfs::next_number(), owner, group, made: Timestamp::now() };
+    let inode = PipeInode { pipe: pipe.clone(), number: vfs::next_number(), owner, group, made: Timestamp::now() };
     let path = vfs::anonymous_path(Arc::new(inode), b"pipe:");
     let status = flags & (open::O_NONBLOCK | open::O_DIRECT);
     let read = File::new(path.clone(), pipe.end(true, false), open::O_RDONLY | status);

@@ -157,6 +157,25 @@ impl Dentry {
         self.link.lock().parent.clone()
     }
 
+    /// The path from the root of the file system, as `mountinfo` shows what part of it is mounted.
+    pub fn path_in_file_system(self: &Arc<Dentry>) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut at = self.clone();
+        while let Some(parent) = at.parent() {
+            names.push(at.name());
+            at = parent;
+        }
+        let mut path = Vec::new();
+        for name in names.iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        path
+    }
+
     /// True after the name was unlinked.
     pub fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)

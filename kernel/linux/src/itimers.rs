@@ -70,8 +70,11 @@ fn timer_clock(call: &Call<'_>, clock: i32) -> Result<TimerClock, Errno> {
         id::CLOCK_MONOTONIC | id::CLOCK_BOOTTIME => TimerClock::Monotonic,
         id::CLOCK_PROCESS_CPUTIME_ID => TimerClock::ProcessCpu,
         id::CLOCK_THREAD_CPUTIME_ID => TimerClock::ThreadCpu(Arc::downgrade(call.thread)),
-        id::CLOCK_REALTIME_ALARM | id::CLOCK_BOOTTIME_ALARM => return Err(Errno::EPERM),
-        id::CLOCK_MONOTONIC_RAW | id::CLOCK_REALTIME_COARSE | id::CLOCK_MONOTONIC_COARSE => return Err(Errno::EOPNOTSUPP),
+        id::CLOCK_REALTIME_ALARM
+        | id::CLOCK_BOOTTIME_ALARM
+        | id::CLOCK_MONOTONIC_RAW
+        | id::CLOCK_REALTIME_COARSE
+        | id::CLOCK_MONOTONIC_COARSE => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::EINVAL),
     })
 }

@@ -10,7 +10,6 @@ use aios_abi::linux::consts::{si_code, sig_how};
 use aios_abi::linux::structs::{Sigaction, Sigaltstack, Siginfo, Timespec};
 use aios_abi::linux::table::nr;
 use kernel_fs::Credentials;
-use kernel_hal::addr::Virt;
 use kernel_hal::time::now;
 use kernel_process::signal::{self, SignalSet, is_valid};
 use kernel_process::{Pid, Process, Thread};
@@ -186,10 +185,8 @@ fn kill(call: &mut Call<'_>) -> CallResult {
     }
     if pid > 0 {
         let target = pids.process(pid as Pid).or_else(|| pids.thread(pid as Pid).map(|thread| thread.process().clone()));
-        let target = target.ok_or(Errno::ESRCH);
-        let signal = signal_number(call, 1);
-        let target = target?;
-        let signal = signal?;
+        let target = target.ok_or(Errno::ESRCH)?;
+        let signal = signal_number(call, 1)?;
         return send(call, &target, signal, &sender(call, signal, si_code::SI_USER)).map(|()| 0);
     }
     let targets: Vec<Arc<Process>> = match pid {
@@ -260,29 +257,27 @@ fn tgkill(call: &mut Call<'_>) -> CallResult {
     send_to_one(call, Some(tgid), tid, 2, |signal| sender(call, signal, si_code::SI_TKILL))
 }
 
-/// What a program says of a signal itself. `EPERM` when it would pass for the kernel's or `kill`'s in another process.
-fn own_info(call: &Call<'_>, at: Virt, signal: u32, target: i32) -> Result<Siginfo, Errno> {
-    let info: Siginfo = call.read(at)?;
-    let forged = info.code >= 0 || info.code == si_code::SI_TKILL;
-    if forged && target != call.process().pid() as i32 {
-        return Err(Errno::EPERM);
-    }
-    Ok(Siginfo { signo: signal as i32, ..info })
+/// `EPERM` when what a program says of a signal would pass for the kernel's or `kill`'s word in another thread.
+fn check_forged(call: &Call<'_>, info: &Siginfo, target: i32) -> Result<(), Errno> {
+    let claims = info.code >= 0 || info.code == si_code::SI_TKILL;
+    if claims && target != call.thread.tid() as i32 { Err(Errno::EPERM) } else { Ok(()) }
 }
 
 fn rt_sigqueueinfo(call: &mut Call<'_>) -> CallResult {
     let pid = call.int(0);
-    let info = own_info(call, call.ptr(2), call.uint(1), pid)?;
+    let info: Siginfo = call.read(call.ptr(2))?;
+    check_forged(call, &info, pid)?;
     let target = u32::try_from(pid).ok().and_then(|pid| call.process().pids().process(pid)).ok_or(Errno::ESRCH)?;
     let signal = signal_number(call, 1)?;
-    send(call, &target, signal, &info).map(|()| 0)
+    send(call, &target, signal, &Siginfo { signo: signal as i32, ..info }).map(|()| 0)
 }
 
 fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> CallResult {
     let (tgid, tid) = (call.int(0), call.int(1));
-    let info = own_info(call, call.ptr(3), call.uint(2), tgid)?;
+    let info: Siginfo = call.read(call.ptr(3))?;
     if tgid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL);
     }
-    send_to_one(call, Some(tgid), tid, 2, |_| info)
+    check_forged(call, &info, tid)?;
+    send_to_one(call, Some(tgid), tid, 2, |signal| Siginfo { signo: signal as i32, ..info })
 }

@@ -3,12 +3,23 @@
 use alloc::sync::Arc;
 
 use aios_abi::Errno;
-use aios_abi::linux::consts::{MINSIGSTKSZ, SIG_IGN, ss_flags};
+use aios_abi::linux::consts::{MINSIGSTKSZ, SIG_IGN, sa_flags, ss_flags};
 use aios_abi::linux::structs::{Sigaction, Sigaltstack};
 
 use super::handlers::is_ignored;
 use super::set::{UNBLOCKABLE, bit, is_valid};
 use crate::Thread;
+
+/// Flags that are kept: a program learns from the rest being gone that they mean nothing (`SA_UNSUPPORTED`).
+const KNOWN_FLAGS: u64 = sa_flags::SA_NOCLDSTOP
+    | sa_flags::SA_NOCLDWAIT
+    | sa_flags::SA_SIGINFO
+    | sa_flags::SA_EXPOSE_TAGBITS
+    | sa_flags::SA_RESTORER
+    | sa_flags::SA_ONSTACK
+    | sa_flags::SA_RESTART
+    | sa_flags::SA_NODEFER
+    | sa_flags::SA_RESETHAND;
 
 /// What the process does with a signal. `EINVAL` for a number there is none of.
 pub fn action(thread: &Thread, signal: u32) -> Result<Sigaction, Errno> {
@@ -26,7 +37,7 @@ pub fn set_action(thread: &Arc<Thread>, signal: u32, new: Sigaction) -> Result<S
     if !is_valid(signal) || bit(signal) & UNBLOCKABLE != 0 {
         return Err(Errno::EINVAL);
     }
-    let new = Sigaction { mask: new.mask & !UNBLOCKABLE, ..new };
+    let new = Sigaction { mask: new.mask & !UNBLOCKABLE, flags: new.flags & KNOWN_FLAGS, ..new };
     let process = thread.process();
     let handlers = process.handlers.lock().clone();
     let old = handlers.set(signal, new);

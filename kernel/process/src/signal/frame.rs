@@ -7,7 +7,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use aios_abi::linux::consts::signal::SIGSEGV;
 use aios_abi::linux::consts::{sa_flags, ss_flags, uc_flags};
 use aios_abi::linux::structs::{
     FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FromBytes, FromZeros, FxSoftware, FxState, IntoBytes, RED_ZONE,
@@ -18,7 +17,7 @@ use kernel_hal::task::{self, FpuState};
 use kernel_hal::user::{Registers, UserContext};
 use kernel_hal::usermem;
 
-use super::set::{UNBLOCKABLE, bit};
+use super::set::{SignalSet, bit};
 use super::state::{ThreadSignals, TrapInfo};
 use super::{action, fault, waiting};
 use crate::Thread;
@@ -84,17 +83,50 @@ fn put(bytes: &mut [u8], at: usize, part: &[u8]) {
     }
 }
 
+/// What a thread contributes to a frame besides its registers.
+#[derive(Clone, Copy)]
+struct Around {
+    place: Place,
+    trap: TrapInfo,
+    altstack: Sigaltstack,
+    /// In force again after the handler.
+    mask: SignalSet,
+}
+
 /// Makes the program continue in the handler of a signal. The error is where the frame could not be written.
 pub(super) fn push(thread: &Arc<Thread>, context: &mut UserContext, info: &Siginfo, action: &Sigaction) -> Result<(), Virt> {
-    let regs = &mut context.regs;
     let state = state_bytes();
-    let (place, trap, altstack, mask) = {
+    let around = {
         let signals = thread.signals.lock();
         let on_stack = action.flags & sa_flags::SA_ONSTACK != 0;
-        let place = place(&signals, regs.rsp, on_stack, state.len());
-        (place, signals.trap, signals.altstack, signals.saved.unwrap_or(signals.mask))
+        let place = place(&signals, context.regs.rsp, on_stack, state.len());
+        place.map(|place| Around {
+            place,
+            trap: signals.trap,
+            altstack: signals.altstack,
+            mask: signals.saved.unwrap_or(signals.mask),
+        })
     };
-    let Some(Place { frame, fpstate }) = place else { return Err(Virt(regs.rsp)) };
+    let around = around.ok_or(Virt(context.regs.rsp))?;
+    write(&mut context.regs, &state, &around, info, action)?;
+    context.set_full_return();
+
+    let blocked = {
+        let mut signals = thread.signals.lock();
+        signals.saved = None;
+        if around.altstack.flags & ss_flags::SS_AUTODISARM != 0 {
+            signals.clear_altstack();
+        }
+        let own = if action.flags & sa_flags::SA_NODEFER != 0 { 0 } else { bit(info.signo as u32) };
+        signals.mask | action.mask | own
+    };
+    waiting::set_mask(thread, blocked);
+    Ok(())
+}
+
+/// Writes the frame and sets the registers that a handler is entered with.
+fn write(regs: &mut Registers, state: &[u8], around: &Around, info: &Siginfo, action: &Sigaction) -> Result<(), Virt> {
+    let Place { frame, fpstate } = around.place;
     if action.flags & sa_flags::SA_RESTORER == 0 {
         return Err(Virt(frame));
     }
@@ -104,14 +136,15 @@ pub(super) fn push(thread: &Arc<Thread>, context: &mut UserContext, info: &Sigin
         context: Ucontext {
             flags: flags | uc_flags::UC_SIGCONTEXT_SS | uc_flags::UC_STRICT_RESTORE_SS,
             link: 0,
-            stack: altstack,
-            mcontext: save(regs, trap, mask, fpstate),
-            sigmask: mask,
+            stack: around.altstack,
+            mcontext: save(regs, around.trap, around.mask, fpstate),
+            sigmask: around.mask,
         },
         info: *info,
     };
-    usermem::copy_out(Virt(fpstate), &state).map_err(|fault| Virt(fpstate.wrapping_add(fault.copied as u64)))?;
-    usermem::copy_out(Virt(frame), image.as_bytes()).map_err(|fault| Virt(frame.wrapping_add(fault.copied as u64)))?;
+    let at = |start: u64| move |fault: usermem::Fault| Virt(start.wrapping_add(fault.copied as u64));
+    usermem::copy_out(Virt(fpstate), state).map_err(at(fpstate))?;
+    usermem::copy_out(Virt(frame), image.as_bytes()).map_err(at(frame))?;
 
     regs.rip = action.handler;
     regs.rsp = frame;
@@ -120,18 +153,6 @@ pub(super) fn push(thread: &Arc<Thread>, context: &mut UserContext, info: &Sigin
     regs.rsi = frame.wrapping_add(core::mem::offset_of!(SignalFrame, info) as u64);
     regs.rdx = frame.wrapping_add(core::mem::offset_of!(SignalFrame, context) as u64);
     regs.rflags &= !CLEARED_FLAGS;
-    context.set_full_return();
-
-    let blocked = {
-        let mut signals = thread.signals.lock();
-        signals.saved = None;
-        if altstack.flags & ss_flags::SS_AUTODISARM != 0 {
-            signals.clear_altstack();
-        }
-        let own = if action.flags & sa_flags::SA_NODEFER != 0 { 0 } else { bit(info.signo as u32) };
-        signals.mask | action.mask | own
-    };
-    waiting::set_mask(thread, blocked);
     Ok(())
 }
 
@@ -197,25 +218,23 @@ pub fn sigreturn(thread: &Arc<Thread>, context: &mut UserContext) {
     // The handler's return took the restorer's address off.
     let at = Virt(context.regs.rsp.wrapping_sub(8));
     context.set_full_return();
-    if let Err(at) = take_frame(thread, context, at) {
-        if thread.signals.lock().mask & bit(SIGSEGV) == 0 {
-            context.set_full_return();
+    match take_frame(&mut context.regs, at) {
+        Ok(saved) => {
+            waiting::set_mask(thread, saved.sigmask);
+            // As on Linux a stack that cannot be set is left as it is.
+            let _left = action::set_altstack(thread, context.regs.rsp, saved.stack);
         }
-        fault::frame_fault(thread, context, at);
+        Err(at) => fault::frame_fault(thread, context, at),
     }
 }
 
-fn take_frame(thread: &Arc<Thread>, context: &mut UserContext, at: Virt) -> Result<(), Virt> {
+/// Loads the registers of a frame, and returns what else it holds.
+fn take_frame(regs: &mut Registers, at: Virt) -> Result<Ucontext, Virt> {
     let mut frame = SignalFrame::new_zeroed();
     usermem::copy_in(frame.as_mut_bytes(), at).map_err(|_| at)?;
-    let saved = &frame.context.mcontext;
-    waiting::set_mask(thread, frame.context.sigmask & !UNBLOCKABLE);
-    restore(&mut context.regs, saved);
-    take_state(saved.fpstate)?;
-    let stack: Sigaltstack = frame.context.stack;
-    // As on Linux a stack that cannot be set is left as it is.
-    let _left = action::set_altstack(thread, context.regs.rsp, stack);
-    Ok(())
+    take_state(frame.context.mcontext.fpstate)?;
+    restore(regs, &frame.context.mcontext);
+    Ok(frame.context)
 }
 
 /// Loads the extended registers that a frame points to; none are the initial ones.
@@ -253,6 +272,9 @@ fn extended_size(legacy: &[u8], at: u64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel_hal::frame::{AccountId, Frame};
+    use kernel_hal::hosted::{activate, deactivate};
+    use kernel_hal::paging::{PageTable, Prot};
 
     fn with_stack(sp: u64, size: u64, flags: u32) -> ThreadSignals {
         let mut signals = ThreadSignals::default();
@@ -304,5 +326,72 @@ mod tests {
         assert_eq!((regs.rax, regs.rip, regs.rsp, regs.r15), (1, 2, 3, 4));
         // The input-output privilege is not the frame's to give.
         assert_eq!(regs.rflags, 0x246);
+    }
+
+    /// A page for a stack, in use on this host thread.
+    fn stack() -> (PageTable, u64) {
+        crate::testing::start();
+        let mut table = PageTable::new(AccountId::KERNEL).expect("memory");
+        let base = 0x7000_0000;
+        for page in 0..2u64 {
+            let frame = Frame::zeroed(AccountId::KERNEL).expect("memory");
+            table.map(Virt(base + page * 4096), frame, Prot::RW).expect("memory");
+        }
+        activate(&table);
+        (table, base)
+    }
+
+    fn around(sp: u64, state: &[u8]) -> Around {
+        let signals = ThreadSignals::default();
+        let place = place(&signals, sp, false, state.len()).expect("no alternate stack");
+        Around { place, trap: TrapInfo { number: 14, error: 6, address: 9 }, altstack: signals.altstack, mask: 0x20 }
+    }
+
+    #[test]
+    fn what_a_handler_leaves_alone_comes_back() {
+        let (_table, base) = stack();
+        let mut marked = task::user_state().fpu.bytes();
+        put(&mut marked, 160, &[7; 16]);
+        let mut fpu = FpuState::new();
+        assert!(fpu.set_bytes(&marked));
+        task::load_fpu(fpu);
+
+        let mut regs = Registers::default();
+        (regs.rip, regs.rsp, regs.rbx, regs.rax, regs.rflags) = (0x40_1000, base + 8192, 11, 12, 0x646);
+        let before = regs;
+        let action = Sigaction { handler: 0x40_2000, flags: sa_flags::SA_RESTORER, restorer: 0x40_3000, mask: 0 };
+        let info = Siginfo::fault(11, 1, 9);
+        let state = state_bytes();
+        write(&mut regs, &state, &around(before.rsp, &state), &info, &action).expect("writable");
+        assert_eq!((regs.rip, regs.rdi, regs.rsp % 16, regs.rflags & CLEARED_FLAGS), (0x40_2000, 11, 8, 0));
+        assert_eq!(usermem::load_u64(Virt(regs.rsp)), Ok(0x40_3000));
+        let mut seen = Siginfo::default();
+        usermem::copy_in(seen.as_mut_bytes(), Virt(regs.rsi)).expect("readable");
+        assert_eq!(seen, info);
+
+        // The handler uses registers, and returns through the restorer.
+        task::load_fpu(FpuState::new());
+        regs.rbx = 0;
+        let at = Virt(regs.rsp);
+        let saved = take_frame(&mut regs, at).expect("readable");
+        assert_eq!((saved.sigmask, saved.mcontext.trapno, saved.mcontext.cr2), (0x20, 14, 9));
+        assert_eq!((regs.rip, regs.rsp, regs.rbx, regs.rax), (before.rip, before.rsp, before.rbx, before.rax));
+        assert_eq!(task::user_state().fpu.bytes().get(160..176), Some(&[7; 16][..]));
+        deactivate();
+    }
+
+    #[test]
+    fn a_frame_that_does_not_fit_says_where() {
+        let (_table, base) = stack();
+        let mut regs = Registers::default();
+        regs.rsp = base + 256;
+        let action = Sigaction { handler: 0x40_2000, flags: sa_flags::SA_RESTORER, restorer: 0x40_3000, mask: 0 };
+        let state = state_bytes();
+        let around = around(regs.rsp, &state);
+        let failed = write(&mut regs, &state, &around, &Siginfo::kernel(10), &action);
+        assert!(failed.is_err_and(|at| at.0 < base));
+        assert_eq!(regs.rsp, base + 256);
+        assert!(take_frame(&mut regs, Virt(base - 8)).is_err());
+        deactivate();
     }
 }

@@ -5,8 +5,8 @@
 //! restarted or fails with `EINTR`, the handler's frame is pushed, or the default action happens. What an instruction
 //! did wrong ([`fault`]) goes straight to the thread that ran it.
 //!
-//! Locks: a process's pending set, a thread's signals and a handler table are never held together; no lock of
-//! this module is held when another thread is called to the boundary or anything else is woken.
+//! Locks: a process's pending set, a thread's signals and a handler table are never held together, nor while a thread is
+//! called to the boundary. The clock's lock may be taken under that of a process's timers.
 
 mod action;
 mod blame;

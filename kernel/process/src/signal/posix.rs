@@ -140,6 +140,22 @@ impl IntervalTimers {
         self.arrange(self.times());
     }
 
+    /// A signal that merges was taken: it stood for all timers that sent it.
+    pub(super) fn merged_taken(&self, signal: u32) {
+        let waiting: Vec<i32> = {
+            let inner = self.inner.lock();
+            let ours = inner.posix.iter().filter(|(_, timer)| timer.expired.is_some() && timer.signal() == Some(signal));
+            ours.map(|(id, _)| *id).collect()
+        };
+        if waiting.is_empty() {
+            return;
+        }
+        for id in waiting {
+            self.rearm(id);
+        }
+        self.arrange(self.times());
+    }
+
     /// Makes a timer; without `notify` it sends `SIGALRM` with its own number. `EAGAIN` at the limit.
     pub fn create(&self, process: &Process, clock: TimerClock, notify: Option<Notify>) -> Result<i32, Errno> {
         let charge = charge_kernel_bytes(process.domain().memory(), TIMER_BYTES).map_err(|_| Errno::EAGAIN)?;

@@ -12,7 +12,7 @@ use core::time::Duration;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::itimer::{ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL};
-use aios_abi::linux::consts::si_code;
+use aios_abi::linux::consts::{SIGRTMIN, si_code};
 use aios_abi::linux::consts::signal::{SIGALRM, SIGPROF, SIGVTALRM};
 use aios_abi::linux::structs::Siginfo;
 use kernel_hal::cpu;
@@ -219,9 +219,14 @@ impl IntervalTimers {
 
     /// A signal was taken: the timer that sent it, if one did, is set again, and what it missed meanwhile is told.
     pub(super) fn taken(&self, info: &mut Siginfo) {
+        let signal = info.signo as u32;
         if info.code == si_code::SI_TIMER {
             self.posix_taken(info);
-        } else if info.signo as u32 == SIGALRM && self.inner.lock().real_expired.is_some() {
+        }
+        if signal < SIGRTMIN {
+            self.merged_taken(signal);
+        }
+        if signal == SIGALRM && self.inner.lock().real_expired.is_some() {
             self.rearm_real();
             self.arrange(self.times());
         }

@@ -18,6 +18,7 @@ pub mod ninep;
 pub mod overlay;
 pub mod pipe;
 pub mod poll;
+pub mod procfs;
 #[cfg(test)]
 mod testing;
 pub mod tmpfs;

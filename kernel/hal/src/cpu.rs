@@ -23,6 +23,12 @@ pub fn hwcap() -> u64 {
     machine::hwcap()
 }
 
+/// What the processor says of itself: EAX, EBX, ECX, EDX of a CPUID leaf (Intel SDM 2A, CPUID). Zeros for a leaf it does
+/// not have.
+pub fn identification(leaf: u32, subleaf: u32) -> [u32; 4] {
+    machine::identification(leaf, subleaf)
+}
+
 /// Tells the processor that the caller spins.
 #[inline]
 pub fn relax() {

@@ -19,3 +19,15 @@ pub(crate) fn reset() -> ! {
 pub(crate) fn hwcap() -> u64 {
     0x0780_8111
 }
+
+/// A processor of family 6, model 1, from nobody, with no more than [`hwcap`].
+pub(crate) fn identification(leaf: u32, _subleaf: u32) -> [u32; 4] {
+    let text = |four: &[u8; 4]| u32::from_le_bytes(*four);
+    match leaf {
+        0 => [1, text(b"Host"), text(b"    "), text(b"edMa")],
+        1 => [0x0000_0611, 0, 0, hwcap() as u32],
+        0x8000_0000 => [0x8000_0004, 0, 0, 0],
+        0x8000_0002 => [text(b"Host"), text(b"ed m"), text(b"achi"), text(b"ne\0\0")],
+        _ => [0; 4],
+    }
+}

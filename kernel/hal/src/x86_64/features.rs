@@ -66,6 +66,15 @@ pub fn hwcap() -> u64 {
     u64::from(__cpuid(1).edx)
 }
 
+/// A CPUID leaf; zeros above the highest of its range.
+pub fn identification(leaf: u32, subleaf: u32) -> [u32; 4] {
+    if __cpuid(leaf & 1 << 31).eax < leaf {
+        return [0; 4];
+    }
+    let found = __cpuid_count(leaf, subleaf);
+    [found.eax, found.ebx, found.ecx, found.edx]
+}
+
 /// Turns on protection and extended state on this CPU.
 pub fn init() {
     let one = __cpuid(1);

@@ -184,7 +184,8 @@ fn kill(call: &mut Call<'_>) -> CallResult {
         return Err(Errno::ESRCH);
     }
     if pid > 0 {
-        let target = pids.process(pid as Pid).or_else(|| pids.thread(pid as Pid).map(|thread| thread.process().clone()));
+        let target =
+            pids.process(pid as Pid).or_else(|| pids.thread(pid as Pid).map(|thread| thread.process().clone()));
         let target = target.ok_or(Errno::ESRCH)?;
         let signal = signal_number(call, 1)?;
         return send(call, &target, signal, &sender(call, signal, si_code::SI_USER)).map(|()| 0);
@@ -192,7 +193,11 @@ fn kill(call: &mut Call<'_>) -> CallResult {
     let targets: Vec<Arc<Process>> = match pid {
         0 => pids.group(call.process().group()),
         // Everybody but the first process and the caller.
-        -1 => pids.processes().into_iter().filter(|process| process.pid() > 1 && !Arc::ptr_eq(process, call.process())).collect(),
+        -1 => pids
+            .processes()
+            .into_iter()
+            .filter(|process| process.pid() > 1 && !Arc::ptr_eq(process, call.process()))
+            .collect(),
         group => pids.group(group.unsigned_abs()),
     };
     send_to_all(call, &targets, pid == -1)
@@ -225,7 +230,13 @@ fn thread(call: &Call<'_>, tgid: Option<i32>, tid: i32) -> Result<Arc<Thread>, E
     Ok(thread)
 }
 
-fn send_to_one(call: &Call<'_>, tgid: Option<i32>, tid: i32, signal_index: usize, info: impl FnOnce(u32) -> Siginfo) -> CallResult {
+fn send_to_one(
+    call: &Call<'_>,
+    tgid: Option<i32>,
+    tid: i32,
+    signal_index: usize,
+    info: impl FnOnce(u32) -> Siginfo,
+) -> CallResult {
     let target = thread(call, tgid, tid)?;
     let signal = signal_number(call, signal_index)?;
     if !may_send(call, target.process(), signal) {

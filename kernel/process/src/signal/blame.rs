@@ -24,8 +24,19 @@ pub(super) fn out_of_memory(thread: &Thread, pc: u64, address: Virt) -> FaultRec
 }
 
 /// Blames an access to memory.
-pub(super) fn memory(thread: &Thread, pc: u64, sp: u64, address: Virt, access: Access, error: FaultError) -> FaultRecord {
-    let kind = if left_stack(thread, sp, address, access, error) { FaultKind::StackOverflow } else { memory_kind(address, access, error) };
+pub(super) fn memory(
+    thread: &Thread,
+    pc: u64,
+    sp: u64,
+    address: Virt,
+    access: Access,
+    error: FaultError,
+) -> FaultRecord {
+    let kind = if left_stack(thread, sp, address, access, error) {
+        FaultKind::StackOverflow
+    } else {
+        memory_kind(address, access, error)
+    };
     record(thread, kind, address.0, pc)
 }
 
@@ -58,7 +69,11 @@ fn memory_kind(address: Virt, access: Access, error: FaultError) -> FaultKind {
 /// True when the address is just past a stack's end: near the stack pointer, and below an area that grows down, or in
 /// the guard below another thread's stack.
 fn left_stack(thread: &Thread, sp: u64, address: Virt, access: Access, error: FaultError) -> bool {
-    if access == Access::Execute || !matches!(error, FaultError::Segv(_)) || address.0 < USER_MIN || address.0 >= USER_END {
+    if access == Access::Execute
+        || !matches!(error, FaultError::Segv(_))
+        || address.0 < USER_MIN
+        || address.0 >= USER_END
+    {
         return false;
     }
     if address.0.abs_diff(sp) > STACK_REACH {
@@ -111,15 +126,17 @@ fn general_protection(regs: &Registers, error: u64) -> FaultKind {
         return FaultKind::GeneralProtection;
     }
     let general = [
-        regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8, regs.r9, regs.r10, regs.r11,
-        regs.r12, regs.r13, regs.r14, regs.r15,
+        regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8, regs.r9, regs.r10,
+        regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
     ];
     if general.into_iter().all(is_canonical) { FaultKind::GeneralProtection } else { FaultKind::NonCanonical }
 }
 
 /// True for the encodings that user mode may not execute (SDM 3A §5.9, and input and output).
 fn is_privileged(code: &[u8]) -> bool {
-    let mut bytes = code.iter().copied().skip_while(|byte| matches!(byte, 0x66 | 0x67 | 0xf2 | 0xf3 | 0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65 | 0x40..=0x4f));
+    let mut bytes = code.iter().copied().skip_while(|byte| {
+        matches!(byte, 0x66 | 0x67 | 0xf2 | 0xf3 | 0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65 | 0x40..=0x4f)
+    });
     match bytes.next() {
         // hlt, cli, sti; ins, outs, in, out.
         Some(0xf4 | 0xfa | 0xfb | 0x6c..=0x6f | 0xe4..=0xe7 | 0xec..=0xef) => true,

@@ -49,7 +49,11 @@ fn exception_info(vector: u8, pc: u64) -> Option<Siginfo> {
 /// The cause of a floating-point exception, from the unmasked bits of the state that it left.
 fn float_code(sse: bool) -> Option<i32> {
     let state = task::user_state().fpu.bytes();
-    let word = |at: usize| state.get(at..at + 2).map_or(0, |bytes| bytes.iter().rev().fold(0u32, |word, byte| word << 8 | u32::from(*byte)));
+    let word = |at: usize| {
+        state
+            .get(at..at + 2)
+            .map_or(0, |bytes| bytes.iter().rev().fold(0u32, |word, byte| word << 8 | u32::from(*byte)))
+    };
     let causes = if sse {
         let mxcsr = word(24);
         mxcsr & !(mxcsr >> 7)
@@ -156,7 +160,8 @@ fn end(thread: &Arc<Thread>, reason: ExitReason) {
     let was_alive = process.is_alive();
     exit::end_process(process, reason);
     // Of several threads that fault at once the one whose reason counts says so.
-    if was_alive && process.state() == State::Ending(reason)
+    if was_alive
+        && process.state() == State::Ending(reason)
         && let Some(personality) = personality()
     {
         personality.report_fault(thread, &reason);

@@ -9,8 +9,8 @@ use core::sync::atomic::Ordering;
 
 use aios_abi::linux::consts::{sa_flags, ss_flags, uc_flags};
 use aios_abi::linux::structs::{
-    FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FromBytes, FromZeros, FxSoftware, FxState, IntoBytes, RED_ZONE,
-    Sigaction, Sigaltstack, Sigcontext, Siginfo, SignalFrame, Ucontext, XsaveHeader,
+    FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FromBytes, FromZeros, FxSoftware, FxState, IntoBytes,
+    RED_ZONE, Sigaction, Sigaltstack, Sigcontext, Siginfo, SignalFrame, Ucontext, XsaveHeader,
 };
 use kernel_hal::addr::Virt;
 use kernel_hal::task::{self, FpuState};
@@ -94,7 +94,12 @@ struct Around {
 }
 
 /// Makes the program continue in the handler of a signal. The error is where the frame could not be written.
-pub(super) fn push(thread: &Arc<Thread>, context: &mut UserContext, info: &Siginfo, action: &Sigaction) -> Result<(), Virt> {
+pub(super) fn push(
+    thread: &Arc<Thread>,
+    context: &mut UserContext,
+    info: &Siginfo,
+    action: &Sigaction,
+) -> Result<(), Virt> {
     let state = state_bytes();
     let around = {
         let signals = thread.signals.lock();

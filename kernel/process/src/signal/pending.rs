@@ -96,7 +96,9 @@ impl Pending {
 
     /// Forgets the entry of a POSIX timer, and the signal with it when nothing else keeps it.
     pub(super) fn discard_timer(&mut self, signal: u32, timer: i32) {
-        let ours = |info: &Siginfo| info.signo as u32 == signal && info.code == si_code::SI_TIMER && info.pid() as i32 == timer;
+        let ours = |info: &Siginfo| {
+            info.signo as u32 == signal && info.code == si_code::SI_TIMER && info.pid() as i32 == timer
+        };
         let before = self.standard.len();
         self.standard.retain(|info| !ours(info));
         if self.standard.len() != before {
@@ -147,7 +149,8 @@ mod tests {
         for (signal, value) in [(40, 1), (35, 2), (40, 3), (35, 4)] {
             pending.add(Siginfo::queue(signal, si_code::SI_QUEUE, 1, 1, value), charge());
         }
-        let order: std::vec::Vec<_> = core::iter::from_fn(|| pending.take(!0)).map(|info| (info.signo, info.value())).collect();
+        let order: std::vec::Vec<_> =
+            core::iter::from_fn(|| pending.take(!0)).map(|info| (info.signo, info.value())).collect();
         assert_eq!(order, [(35, 2), (35, 4), (40, 1), (40, 3)]);
         assert_eq!((pending.set(), pending.queued()), (0, 0));
     }

@@ -144,7 +144,8 @@ impl IntervalTimers {
     pub(super) fn merged_taken(&self, signal: u32) {
         let waiting: Vec<i32> = {
             let inner = self.inner.lock();
-            let ours = inner.posix.iter().filter(|(_, timer)| timer.expired.is_some() && timer.signal() == Some(signal));
+            let ours =
+                inner.posix.iter().filter(|(_, timer)| timer.expired.is_some() && timer.signal() == Some(signal));
             ours.map(|(id, _)| *id).collect()
         };
         if waiting.is_empty() {
@@ -187,7 +188,11 @@ impl IntervalTimers {
             let old = timer.left(at);
             timer.alarm = Alarm::set(at, setting);
             if absolute && setting.value != 0 {
-                let deadline = if matches!(timer.clock, TimerClock::Real) { wall_to_monotonic(setting.value) } else { setting.value };
+                let deadline = if matches!(timer.clock, TimerClock::Real) {
+                    wall_to_monotonic(setting.value)
+                } else {
+                    setting.value
+                };
                 timer.alarm.deadline = Some(deadline);
             }
             timer.expired = None;

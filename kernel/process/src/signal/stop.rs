@@ -123,6 +123,7 @@ fn announce(process: &Process, event: StopEvent) {
 pub(super) fn is_orphaned(process: &Arc<Process>) -> bool {
     let (group, session) = (process.group(), process.session());
     !process.pids().group(group).iter().any(|member| {
-        member.is_alive() && member.parent().is_some_and(|parent| parent.group() != group && parent.session() == session)
+        member.is_alive()
+            && member.parent().is_some_and(|parent| parent.group() != group && parent.session() == session)
     })
 }

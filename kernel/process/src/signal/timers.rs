@@ -12,8 +12,8 @@ use core::time::Duration;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::itimer::{ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL};
-use aios_abi::linux::consts::{SIGRTMIN, si_code};
 use aios_abi::linux::consts::signal::{SIGALRM, SIGPROF, SIGVTALRM};
+use aios_abi::linux::consts::{SIGRTMIN, si_code};
 use aios_abi::linux::structs::Siginfo;
 use kernel_hal::cpu;
 use kernel_hal::time::{Instant, now};
@@ -50,7 +50,10 @@ impl Alarm {
 
     /// What is left; at least a nanosecond while it is set.
     pub fn left(&self, now: u64) -> Interval {
-        Interval { value: self.deadline.map_or(0, |deadline| deadline.saturating_sub(now).max(1)), interval: self.interval }
+        Interval {
+            value: self.deadline.map_or(0, |deadline| deadline.saturating_sub(now).max(1)),
+            interval: self.interval,
+        }
     }
 
     pub fn is_due(&self, now: u64) -> bool {

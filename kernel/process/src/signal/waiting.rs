@@ -101,16 +101,17 @@ pub fn suspend(thread: &Arc<Thread>, mask: Option<SignalSet>) -> Errno {
 pub fn take(thread: &Arc<Thread>, wanted: SignalSet, deadline: Option<Instant>) -> Result<Siginfo, Errno> {
     let wanted = wanted & !UNBLOCKABLE;
     thread.signals.lock().waiting = wanted;
-    let result = loop {
-        if let Some(info) = dequeue(thread, wanted) {
-            break Ok(info);
-        }
-        match pause(deadline) {
-            // A signal may have come with the end of the wait.
-            WaitError::Interrupted => break dequeue(thread, wanted).ok_or(Errno::EINTR),
-            WaitError::TimedOut => break dequeue(thread, wanted).ok_or(Errno::EAGAIN),
-        }
-    };
+    let result = dequeue(thread, wanted).map_or_else(
+        || {
+            let without = match pause(deadline) {
+                WaitError::Interrupted => Errno::EINTR,
+                WaitError::TimedOut => Errno::EAGAIN,
+            };
+            // What came while it slept, or with the end of the wait.
+            dequeue(thread, wanted).ok_or(without)
+        },
+        Ok,
+    );
     thread.signals.lock().waiting = 0;
     result
 }

@@ -416,10 +416,10 @@ static void measure(const struct row *row)
     row->body(row->rounds / 20 + 2);
     uint64_t begin = now();
     row->body(row->rounds);
-    report(row->name, "instructions", (double)(now() - begin) / (double)row->rounds);
+    report(row->name, "ns", (double)(now() - begin) / (double)row->rounds);
 }
 
-/* What is not free, in KiB, before anything was done: `MemTotal` leaves out what the kernel took at boot. */
+/* Memory before anything was done. What the kernel took for itself at boot is in neither number. */
 static void memory(void)
 {
     char text[4096] = "";
@@ -427,11 +427,11 @@ static void memory(void)
     if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
         return;
     close(fd);
-    const char *unused = strstr(text, "MemFree:"), *available = strstr(text, "MemAvailable:");
+    const char *total = strstr(text, "MemTotal:"), *unused = strstr(text, "MemFree:");
+    if (total)
+        report("memory-total", "KiB", atof(total + 9));
     if (unused)
         report("memory-free", "KiB", atof(unused + 8));
-    if (available)
-        report("memory-available", "KiB", atof(available + 13));
 }
 
 /* Whether a row was asked for. */

@@ -3,6 +3,7 @@
 //! Each command makes what it needs: it installs the Debian packages that are missing (when root), compiles what changed,
 //! assembles images, starts QEMU. A second run finds all of that done and starts within seconds.
 
+mod bench;
 mod build;
 mod check;
 mod cpio;
@@ -46,6 +47,8 @@ enum Command {
     Run(run::Arguments),
     /// Run the tests, on the host and booted
     Test(suites::Arguments),
+    /// Measure AIOS against Linux in the same machine
+    Bench(bench::Arguments),
     /// Check formatting, lints, licences of dependencies, and that `unsafe` stays in kernel/hal
     Check,
     /// Assemble a root file system from Debian packages into target/aios/images
@@ -77,6 +80,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Build(arguments) => build::command(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Run(arguments) => run::command(&arguments),
         Command::Test(arguments) => suites::command(&arguments),
+        Command::Bench(arguments) => bench::command(&arguments),
         Command::Check => check::command(),
         Command::Image(arguments) => image::command(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Clean => paths::clean().map(|()| ExitCode::SUCCESS),

@@ -91,6 +91,17 @@ pub fn resolve(packages: &[String]) -> Result<Vec<Pin>> {
     packages.iter().map(|package| newest(&offered, package)).collect()
 }
 
+/// The file of the package that a metapackage stands for, as apt offers it now: of its first dependency.
+pub fn fetch_behind(metapackage: &str) -> Result<PathBuf> {
+    let apt = Apt::ready(&[])?;
+    let depends = exec::capture(apt.command("apt-cache").args(["depends", metapackage]))?;
+    let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
+    let package = package.with_context(|| format!("apt knows no dependency of `{metapackage}`"))?;
+    let pin = newest(&apt.offered(&[package])?, package)?;
+    let fetched = fetch(&[pin])?;
+    fetched.into_iter().next().map(|fetched| fetched.file).with_context(|| format!("apt did not bring {package}"))
+}
+
 fn newest(offered: &[Pin], package: &str) -> Result<Pin> {
     // apt shows the version it prefers first.
     offered.iter().find(|pin| pin.package == package).cloned().with_context(|| {

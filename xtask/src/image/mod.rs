@@ -4,7 +4,7 @@
 //! hash. Packages are unpacked, not installed, so no root is needed and nothing of the host leaks in. A manifest beside
 //! the directory holds a digest of everything the image was made from; equal digest, nothing to do.
 
-mod archive;
+pub mod archive;
 mod definition;
 mod finish;
 mod lock;

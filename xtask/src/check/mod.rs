@@ -54,16 +54,19 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Fails with the way to get a cargo component, if the default toolchain lacks it.
+/// Makes sure that the default toolchain has a cargo component: installs Debian's, or names rustup's line.
 fn component(verb: &str, rustup: &str, package: &str) -> Result<()> {
-    if exec::capture(cargo().args([verb, "--version"])).is_err() {
-        bail!("`cargo {verb}` is missing: `rustup component add {rustup}`, or Debian's package {package}");
+    if exec::capture(cargo().args([verb, "--version"])).is_ok() {
+        return Ok(());
     }
-    Ok(())
+    if exec::exists("rustup") {
+        bail!("`cargo {verb}` is missing: run `rustup component add {rustup}`");
+    }
+    packages::install(&[package])
 }
 
 fn formatting() -> Result<()> {
-    component("fmt", "rustfmt", "rust-web-rustfmt")?;
+    component("fmt", "rustfmt", "rustfmt-web")?;
     let output = cargo().args(["fmt", "--all", "--", "--check", "--files-with-diff"]).output()?;
     if !output.status.success() {
         bail!("run `cargo fmt --all`\n{}{}", text(&output.stdout), text(&output.stderr));

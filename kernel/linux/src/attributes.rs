@@ -124,7 +124,11 @@ fn from_timeval(time: Timeval) -> Result<TimeChange, Errno> {
 }
 
 /// Two values behind a pointer, or now for both without one.
-fn pair<T>(at: Virt, read: impl Fn(Virt) -> Result<T, Errno>, decode: fn(T) -> Result<TimeChange, Errno>) -> Result<Times, Errno> {
+fn pair<T>(
+    at: Virt,
+    read: impl Fn(Virt) -> Result<T, Errno>,
+    decode: fn(T) -> Result<TimeChange, Errno>,
+) -> Result<Times, Errno> {
     if at.0 == 0 {
         return Ok(NOW);
     }

@@ -24,8 +24,13 @@ pub(crate) const CALLS: &[(u32, Handler)] = &[
 ];
 
 /// What may stand beside `EPOLLEXCLUSIVE`.
-const WITH_EXCLUSIVE: u32 =
-    flag::EPOLLIN | flag::EPOLLOUT | flag::EPOLLERR | flag::EPOLLHUP | flag::EPOLLWAKEUP | flag::EPOLLET | flag::EPOLLEXCLUSIVE;
+const WITH_EXCLUSIVE: u32 = flag::EPOLLIN
+    | flag::EPOLLOUT
+    | flag::EPOLLERR
+    | flag::EPOLLHUP
+    | flag::EPOLLWAKEUP
+    | flag::EPOLLET
+    | flag::EPOLLEXCLUSIVE;
 
 fn create(call: &Call<'_>, close_on_exec: bool) -> CallResult {
     call.thread.add_file(Epoll::create(), close_on_exec).map(|fd| fd as usize)

@@ -25,12 +25,18 @@ pub(crate) const CALLS: &[(u32, Handler)] = &[
 ];
 
 /// Gives two files descriptors and tells the program their numbers: both or none.
-pub(crate) fn hand_out_pair(call: &Call<'_>, at: Virt, files: (Arc<File>, Arc<File>), close_on_exec: bool) -> CallResult {
+pub(crate) fn hand_out_pair(
+    call: &Call<'_>,
+    at: Virt,
+    files: (Arc<File>, Arc<File>),
+    close_on_exec: bool,
+) -> CallResult {
     let table = call.thread.files();
     let first = call.thread.add_file(files.0, close_on_exec)?;
-    let told = call.thread.add_file(files.1, close_on_exec).and_then(|second| {
-        call.write(at, &[first, second]).inspect_err(|_| drop(table.remove(second)))
-    });
+    let told = call
+        .thread
+        .add_file(files.1, close_on_exec)
+        .and_then(|second| call.write(at, &[first, second]).inspect_err(|_| drop(table.remove(second))));
     if let Err(error) = told {
         drop(table.remove(first));
         return Err(error);

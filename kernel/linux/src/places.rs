@@ -11,13 +11,8 @@ use crate::call::CallResult;
 use crate::path::PathBuffer;
 use crate::{Call, Handler};
 
-pub(crate) const CALLS: &[(u32, Handler)] = &[
-    (nr::CHDIR, chdir),
-    (nr::FCHDIR, fchdir),
-    (nr::CHROOT, chroot),
-    (nr::GETCWD, getcwd),
-    (nr::UMASK, umask),
-];
+pub(crate) const CALLS: &[(u32, Handler)] =
+    &[(nr::CHDIR, chdir), (nr::FCHDIR, fchdir), (nr::CHROOT, chroot), (nr::GETCWD, getcwd), (nr::UMASK, umask)];
 
 /// `CAP_SYS_CHROOT` (`capabilities(7)`).
 const SYS_CHROOT: u32 = 18;

@@ -177,10 +177,7 @@ mod tests {
         }
         sets.cut(70);
         let members: Vec<_> = sets.members().collect();
-        assert_eq!(
-            members,
-            [(0, [true, false, false]), (63, [false, true, false]), (64, [true, false, true])]
-        );
+        assert_eq!(members, [(0, [true, false, false]), (63, [false, true, false]), (64, [true, false, true])]);
         sets.clear();
         assert_eq!(sets.members().count(), 0);
     }

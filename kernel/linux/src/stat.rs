@@ -173,7 +173,8 @@ fn write_statfs(call: &Call<'_>, at: Virt, path: &Path) -> CallResult {
         (mount::MS_RELATIME, statfs_flags::ST_RELATIME),
     ];
     let set = u64::from(path.mount.flags());
-    let flags = FLAGS.iter().filter(|(bit, _)| set & bit != 0).fold(statfs_flags::ST_VALID, |all, (_, shown)| all | shown);
+    let flags =
+        FLAGS.iter().filter(|(bit, _)| set & bit != 0).fold(statfs_flags::ST_VALID, |all, (_, shown)| all | shown);
     let encoded = Statfs {
         kind: i64::from(stat.magic),
         bsize: i64::from(stat.block_size),

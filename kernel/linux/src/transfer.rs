@@ -19,12 +19,8 @@ use crate::call::{CallResult, MAX_TRANSFER};
 use crate::io::write_as;
 use crate::{Call, Handler};
 
-pub(crate) const CALLS: &[(u32, Handler)] = &[
-    (nr::SENDFILE, sendfile),
-    (nr::COPY_FILE_RANGE, copy_file_range),
-    (nr::SPLICE, splice),
-    (nr::VMSPLICE, vmsplice),
-];
+pub(crate) const CALLS: &[(u32, Handler)] =
+    &[(nr::SENDFILE, sendfile), (nr::COPY_FILE_RANGE, copy_file_range), (nr::SPLICE, splice), (nr::VMSPLICE, vmsplice)];
 
 /// Bytes moved at a time.
 const CHUNK: usize = 32 * 1024;
@@ -73,7 +69,12 @@ fn copy(thread: &Arc<Thread>, from: &mut End<'_>, to: &mut End<'_>, count: usize
 }
 
 /// One buffer full: bytes written, and bytes that were read for it.
-fn move_once(thread: &Arc<Thread>, from: &mut End<'_>, to: &mut End<'_>, buffer: &mut [u8]) -> Result<(usize, usize), Errno> {
+fn move_once(
+    thread: &Arc<Thread>,
+    from: &mut End<'_>,
+    to: &mut End<'_>,
+    buffer: &mut [u8],
+) -> Result<(usize, usize), Errno> {
     let mut sink = Sink::kernel(buffer);
     let given = match from.offset {
         Some(offset) => from.file.read_at(offset, &mut sink)?,

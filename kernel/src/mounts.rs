@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use aios_abi::Errno;
 use kernel_drivers::virtio::ninep::P9Channel;
 use kernel_fs::ninep::{self, Mode, Transport};
+use aios_abi::linux::consts::mount::MS_RDONLY;
 use kernel_sync::Once;
 
 use crate::hardware::Hardware;
@@ -34,7 +35,7 @@ pub fn register(hardware: Hardware) {
     kernel_linux::mounts::register("9p", |request| {
         let shares = SHARES.get().ok_or(Errno::ENODEV)?;
         let share = shares.iter().find(|share| share.tag().as_bytes() == request.source).ok_or(Errno::ENOENT)?;
-        let mode = if request.read_only { Mode::Image } else { Mode::Share };
+        let mode = if request.flags & MS_RDONLY != 0 { Mode::Image } else { Mode::Share };
         ninep::mount(Arc::new(Channel(share.clone())), mode, &kernel_mm::Account::kernel())
     });
 }

@@ -239,6 +239,7 @@ upper_half:
     mov rdx, rbx
     xor ebp, ebp
     push rbp
+    push rbp
     call {start}
 8:  hlt
     jmp 8b

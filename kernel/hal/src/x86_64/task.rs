@@ -70,8 +70,9 @@ unsafe impl Sync for Task {}
 impl Task {
     pub(crate) fn with_stack(entry: Entry, user: Option<UserState>, root: Option<Arc<Root>>) -> Result<Task, OutOfMemory> {
         let stack = KernelStack::new()?;
-        // What `switch_stacks` pops: six registers and the address to go on at.
-        let sp = stack.top() - 16 - 7 * 8;
+        // What `switch_stacks` pops: six registers and the address to go on at. `task_begin` pushes one word more before it
+        // calls, so that the stack is aligned there as the ABI wants it.
+        let sp = stack.top() - 8 - 7 * 8;
         let begin = task_begin as *const () as u64;
         for (index, word) in [0, 0, 0, 0, 0, 0, begin].into_iter().enumerate() {
             // SAFETY: the words lie in the new stack, which nothing else uses yet.

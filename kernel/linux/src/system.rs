@@ -1,0 +1,102 @@
+//! The machine as a whole.
+
+use aios_abi::Errno;
+use aios_abi::linux::consts::{LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, membarrier as barrier, reboot as command};
+use aios_abi::linux::structs::Sysinfo;
+use aios_abi::linux::table::nr;
+use kernel_cap::Rights;
+use kernel_hal::addr::PAGE_SIZE;
+use kernel_hal::time::now;
+use kernel_sync::Once;
+
+use crate::call::{Call, CallResult, Handler};
+
+pub(crate) const CALLS: &[(u32, Handler)] =
+    &[(nr::SYSINFO, sysinfo), (nr::REBOOT, reboot), (nr::SYSLOG, syslog), (nr::MEMBARRIER, membarrier)];
+
+/// What to do to the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PowerRequest {
+    Off,
+    Restart,
+    Halt,
+}
+
+static POWER: Once<fn(PowerRequest)> = Once::new();
+
+/// Sets what switches the machine off; it does not return when it succeeds.
+pub fn set_power(power: fn(PowerRequest)) {
+    POWER.set(power);
+}
+
+fn sysinfo(call: &mut Call<'_>) -> CallResult {
+    let memory = kernel_mm::stats();
+    let (running, threads) = kernel_sched::load();
+    call.write(
+        call.ptr(0),
+        &Sysinfo {
+            uptime: (now().0 / 1_000_000_000) as i64,
+            loads: [(running as u64) << 16; 3],
+            totalram: (memory.total * PAGE_SIZE) as u64,
+            freeram: (memory.free * PAGE_SIZE) as u64,
+            procs: threads.min(usize::from(u16::MAX)) as u16,
+            mem_unit: 1,
+            ..Sysinfo::default()
+        },
+    )?;
+    Ok(0)
+}
+
+fn reboot(call: &mut Call<'_>) -> CallResult {
+    if call.thread.credentials().euid != 0 {
+        return Err(Errno::EPERM);
+    }
+    if call.uint(0) != LINUX_REBOOT_MAGIC1 || !LINUX_REBOOT_MAGIC2.contains(&call.uint(1)) {
+        return Err(Errno::EINVAL);
+    }
+    let request = match call.uint(2) {
+        command::LINUX_REBOOT_CMD_CAD_OFF | command::LINUX_REBOOT_CMD_CAD_ON => return Ok(0),
+        command::LINUX_REBOOT_CMD_POWER_OFF => PowerRequest::Off,
+        command::LINUX_REBOOT_CMD_RESTART | command::LINUX_REBOOT_CMD_RESTART2 => PowerRequest::Restart,
+        command::LINUX_REBOOT_CMD_HALT => PowerRequest::Halt,
+        _ => return Err(Errno::EINVAL),
+    };
+    call.process().domain().check(Rights::POWER, "switching the machine off")?;
+    if let Some(power) = POWER.get() {
+        power(request);
+    }
+    // It came back: nothing here can do it.
+    Err(Errno::EINVAL)
+}
+
+/// The log goes to the control port and is not kept.
+fn syslog(call: &mut Call<'_>) -> CallResult {
+    call.process().domain().check(Rights::LOG, "reading the kernel's log")?;
+    const ACTION_CLOSE: u32 = 0;
+    const ACTION_OPEN: u32 = 1;
+    const ACTION_SIZE_UNREAD: u32 = 9;
+    const ACTION_SIZE_BUFFER: u32 = 10;
+    match call.uint(0) {
+        ACTION_CLOSE | ACTION_OPEN | ACTION_SIZE_UNREAD | ACTION_SIZE_BUFFER => Ok(0),
+        2..=4 if call.arg(1) == 0 || call.int(2) < 0 => Err(Errno::EINVAL),
+        2..=8 => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// One CPU runs programs, so every barrier between threads is made by the switch between them.
+fn membarrier(call: &mut Call<'_>) -> CallResult {
+    let known = barrier::MEMBARRIER_CMD_GLOBAL
+        | barrier::MEMBARRIER_CMD_GLOBAL_EXPEDITED
+        | barrier::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
+        | barrier::MEMBARRIER_CMD_PRIVATE_EXPEDITED
+        | barrier::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+    if call.arg(1) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match call.uint(0) {
+        barrier::MEMBARRIER_CMD_QUERY => Ok(known as usize),
+        one if one.is_power_of_two() && one & known != 0 => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}

@@ -5,7 +5,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
 use aios_abi::Errno;
@@ -93,6 +93,8 @@ pub struct Tty {
     pub(super) owner: SpinLock<Owner>,
     pub(super) window: SpinLock<Winsize>,
     hung_up: AtomicBool,
+    /// Its device number, encoded as `stat` has it; 0 before it is registered.
+    number: AtomicU64,
     readable: Arc<WaitQueue>,
     writable: Arc<WaitQueue>,
 }
@@ -106,9 +108,16 @@ impl Tty {
             owner: SpinLock::default(),
             window: SpinLock::new(window),
             hung_up: AtomicBool::new(false),
+            number: AtomicU64::new(0),
             readable: Arc::default(),
             writable: Arc::default(),
         })
+    }
+
+    /// The number of its device, if it has one.
+    pub fn number(&self) -> Option<DeviceNumber> {
+        let number = self.number.load(Ordering::Relaxed);
+        if number == 0 { None } else { Some(DeviceNumber::decode_wide(number)) }
     }
 
     /// Takes what the port received. Not for interrupt handlers: it sleeps while the echo is written.
@@ -391,6 +400,7 @@ impl Device for ControllingTerminal {
 
 /// Registers `tty` as device `name`, and `/dev/tty` with the first one.
 pub fn register(name: &'static str, number: DeviceNumber, tty: &Arc<Tty>) {
+    tty.number.store(number.encode(), Ordering::Relaxed);
     device::register(name, number, 0o620, Arc::new(TtyDevice(tty.clone())));
     device::register("tty", DeviceNumber::new(5, 0), 0o666, Arc::new(ControllingTerminal));
 }

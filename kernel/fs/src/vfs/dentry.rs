@@ -69,8 +69,8 @@ impl Children {
 }
 
 /// What only directories have.
-#[derive(Default)]
 struct Directory {
+    caching: Caching,
     children: SpinLock<Children>,
     changing: Mutex<()>,
 }
@@ -96,8 +96,10 @@ pub struct Dentry {
 }
 
 /// What the cache says of a name.
-pub(super) enum Cached {
+enum Cached {
     Present(Arc<Dentry>),
+    /// It means something else by now.
+    Stale(Arc<Dentry>),
     Absent,
     Unknown,
 }
@@ -116,9 +118,15 @@ impl Dentry {
     ) -> Arc<Dentry> {
         let kind = inode.kind();
         Arc::new(Dentry {
-            inode,
             kind,
-            directory: (kind == FileType::Directory).then(Box::default),
+            directory: (kind == FileType::Directory).then(|| {
+                Box::new(Directory {
+                    caching: inode.caching(),
+                    children: SpinLock::default(),
+                    changing: Mutex::default(),
+                })
+            }),
+            inode,
             link: SpinLock::new(Link { parent, name }),
             cache,
             covered: AtomicU32::new(0),
@@ -205,33 +213,40 @@ impl Dentry {
         self.directory.as_ref().map(|directory| directory.changing.lock()).ok_or(Errno::ENOTDIR)
     }
 
-    /// The cached answer for `name`.
+    /// What is remembered of `name`, checked with the file system where that is needed.
     #[inline]
-    pub(super) fn cached(&self, name: &[u8]) -> Cached {
+    fn cached(&self, name: &[u8]) -> Cached {
         let Some(directory) = &self.directory else { return Cached::Unknown };
-        match directory.children.lock().names.get(name) {
-            Some(Child::Present(dentry)) => {
-                if !dentry.used.load(Ordering::Relaxed) {
-                    dentry.used.store(true, Ordering::Relaxed);
-                }
-                Cached::Present(dentry.clone())
-            }
-            Some(Child::Absent) => Cached::Absent,
-            None => Cached::Unknown,
+        let children = directory.children.lock();
+        let child = match children.names.get(name) {
+            Some(Child::Present(dentry)) => dentry.clone(),
+            Some(Child::Absent) => return Cached::Absent,
+            None => return Cached::Unknown,
+        };
+        drop(children);
+        if directory.caching == Caching::Validated && !child.inode.revalidate() {
+            return Cached::Stale(child);
         }
+        if !child.used.load(Ordering::Relaxed) {
+            child.used.store(true, Ordering::Relaxed);
+        }
+        Cached::Present(child)
     }
 
     /// The child called `name`, from the cache or the file system. `ENOENT` when there is none.
     #[inline]
     pub(crate) fn lookup(self: &Arc<Dentry>, name: &[u8]) -> Result<Arc<Dentry>, Errno> {
         match self.cached(name) {
-            Cached::Present(child) if child.is_current(self) => Ok(child),
+            Cached::Present(child) => Ok(child),
             Cached::Absent => Err(Errno::ENOENT),
-            _ => {
-                let _guard = self.lock_changes()?;
-                self.lookup_locked(name)
-            }
+            Cached::Stale(_) | Cached::Unknown => self.lookup_slowly(name),
         }
+    }
+
+    #[cold]
+    fn lookup_slowly(self: &Arc<Dentry>, name: &[u8]) -> Result<Arc<Dentry>, Errno> {
+        let _guard = self.lock_changes()?;
+        self.lookup_locked(name)
     }
 
     /// The same for who holds [`lock_changes`](Dentry::lock_changes).
@@ -240,8 +255,8 @@ impl Dentry {
             return Err(Errno::ENAMETOOLONG);
         }
         match self.cached(name) {
-            Cached::Present(child) if child.is_current(self) => return Ok(child),
-            Cached::Present(stale) => self.detach(&stale, false),
+            Cached::Present(child) => return Ok(child),
+            Cached::Stale(child) => self.detach(&child, false),
             Cached::Absent => return Err(Errno::ENOENT),
             Cached::Unknown => {}
         }
@@ -255,17 +270,10 @@ impl Dentry {
         }
     }
 
-    /// False when the file system says that the name means something else by now.
-    #[inline]
-    fn is_current(&self, parent: &Dentry) -> bool {
-        parent.inode.caching() != Caching::Validated || self.inode.revalidate()
-    }
-
     fn remember_absent(&self, name: &[u8]) {
-        if self.inode.caching() != Caching::Full {
-            return;
-        }
-        if let Some(directory) = &self.directory {
+        if let Some(directory) = &self.directory
+            && directory.caching == Caching::Full
+        {
             let name = Arc::from(name);
             let before = directory.children.lock().insert(name, Child::Absent);
             drop(before);
@@ -275,10 +283,9 @@ impl Dentry {
     /// Enters a child that the file system has made or found. The caller holds `changing`.
     pub(super) fn attach(self: &Arc<Dentry>, name: &[u8], inode: Arc<dyn Inode>) -> Arc<Dentry> {
         let child = self.detached(inode, name);
-        if self.inode.caching() == Caching::None {
-            return child;
-        }
-        if let Some(directory) = &self.directory {
+        if let Some(directory) = &self.directory
+            && directory.caching != Caching::None
+        {
             let name = child.name();
             let before = directory.children.lock().insert(name, Child::Present(child.clone()));
             drop(before);
@@ -312,10 +319,9 @@ impl Dentry {
         let before =
             core::mem::replace(&mut *child.link.lock(), Link { parent: Some(target.clone()), name: name.clone() });
         drop(before);
-        if target.inode.caching() == Caching::None {
-            return;
-        }
-        if let Some(directory) = &target.directory {
+        if let Some(directory) = &target.directory
+            && directory.caching != Caching::None
+        {
             let before = directory.children.lock().insert(name, Child::Present(child.clone()));
             drop(before);
         }

@@ -326,7 +326,8 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         for mount in core::mem::take(&mut self.table.get_mut().mounts) {
             // Cut from its parent, so that one path left open does not keep everything mounted.
-            if let Some(place) = mount.place.lock().take() {
+            let place = mount.place.lock().take();
+            if let Some(place) = place {
                 place.dentry.covered.fetch_sub(1, Ordering::Release);
             }
         }

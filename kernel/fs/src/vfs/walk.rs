@@ -9,6 +9,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::MAXSYMLINKS;
@@ -96,6 +97,7 @@ enum Text<'a> {
 }
 
 impl Text<'_> {
+    #[inline]
     fn bytes(&self) -> &[u8] {
         match self {
             Text::Given(bytes) => bytes,
@@ -154,6 +156,7 @@ impl<'a> Walk<'a> {
         self.text.bytes().get(start..end).unwrap_or_default()
     }
 
+    #[inline]
     fn search_allowed(&self) -> Result<(), Errno> {
         let credentials = self.context.credentials;
         if credentials.capable(capability::DAC_OVERRIDE) {
@@ -166,18 +169,22 @@ impl<'a> Walk<'a> {
     pub(super) fn to_parent(&mut self) -> Result<Last, Errno> {
         loop {
             let text = self.text.bytes();
-            let skip = |from: usize, slashes: bool| {
-                text.get(from..)
-                    .and_then(|rest| rest.iter().position(|byte| (*byte == b'/') != slashes))
-                    .map_or(text.len(), |count| from + count)
-            };
-            let start = skip(self.position, true);
-            if start == text.len() {
+            let mut start = self.position;
+            while text.get(start) == Some(&b'/') {
+                start += 1;
+            }
+            let mut end = start;
+            while text.get(end).is_some_and(|byte| *byte != b'/') {
+                end += 1;
+            }
+            if start == end {
                 self.trailing_slash = false;
                 return Ok(Last::Here);
             }
-            let end = skip(start, false);
-            let next = skip(end, true);
+            let mut next = end;
+            while text.get(next) == Some(&b'/') {
+                next += 1;
+            }
             let last = next == text.len();
             let component = match text.get(start..end).unwrap_or_default() {
                 b"." => Last::Dot,
@@ -213,6 +220,7 @@ impl<'a> Walk<'a> {
     }
 
     /// One component. True when it was a symbolic link with a text that has to be walked now.
+    #[inline]
     fn step(&mut self, component: Last, follow: bool) -> Result<bool, Errno> {
         match component {
             Last::Here | Last::Dot => Ok(false),
@@ -226,6 +234,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes into a child of the current directory, or follows it. True when its text has to be walked now.
+    #[inline]
     pub(super) fn down(&mut self, child: Arc<Dentry>, follow: bool) -> Result<bool, Errno> {
         if child.kind() == FileType::Symlink && follow {
             return self.follow(&child);
@@ -235,14 +244,17 @@ impl<'a> Walk<'a> {
         Ok(false)
     }
 
+    #[inline]
     fn cross(&mut self) -> Result<(), Errno> {
-        if self.at.dentry.covered.load(core::sync::atomic::Ordering::Acquire) != 0 {
-            let over = self.context.namespace.cross(self.at.clone());
-            if self.limits.one_mount && !Arc::ptr_eq(&over.mount, &self.at.mount) {
-                return Err(Errno::EXDEV);
-            }
-            self.at = over;
+        if self.at.dentry.covered.load(Ordering::Acquire) == 0 { Ok(()) } else { self.cross_covered() }
+    }
+
+    fn cross_covered(&mut self) -> Result<(), Errno> {
+        let over = self.context.namespace.cross(self.at.clone());
+        if self.limits.one_mount && !Arc::ptr_eq(&over.mount, &self.at.mount) {
+            return Err(Errno::EXDEV);
         }
+        self.at = over;
         Ok(())
     }
 

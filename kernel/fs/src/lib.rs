@@ -24,6 +24,7 @@ mod testing;
 pub mod tmpfs;
 pub mod tty;
 pub mod types;
+pub mod unix;
 pub mod vfs;
 
 pub use credentials::Credentials;

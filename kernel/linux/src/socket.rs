@@ -6,8 +6,8 @@ use alloc::sync::Arc;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::signal::SIGPIPE;
-use aios_abi::linux::consts::{family, msg, shutdown as direction, sock_level, sock_opt, socket_type};
 use aios_abi::linux::consts::{SOCK_TYPE_MASK, open};
+use aios_abi::linux::consts::{family, msg, shutdown as direction, sock_level, sock_opt, socket_type};
 use aios_abi::linux::structs::{MsgHdr, Siginfo, Ucred};
 use aios_abi::linux::table::nr;
 use kernel_fs::File;

@@ -20,7 +20,7 @@ fn ends_word(byte: u8) -> bool {
     is_blank(byte) || byte == 0
 }
 
-fn until<'a>(bytes: &'a [u8], mut end: impl FnMut(u8) -> bool) -> &'a [u8] {
+fn until(bytes: &[u8], mut end: impl FnMut(u8) -> bool) -> &[u8] {
     let len = bytes.iter().position(|byte| end(*byte)).unwrap_or(bytes.len());
     bytes.get(..len).unwrap_or(bytes)
 }

@@ -291,7 +291,8 @@ mod tests {
     fn bytes(held: &Held, owner: usize) -> [Option<Kind>; 32] {
         core::array::from_fn(|byte| {
             let byte = byte as u64;
-            let mut over = held.0.iter().filter(|lock| lock.owner == Owner(owner) && lock.start <= byte && byte < lock.end);
+            let mut over =
+                held.0.iter().filter(|lock| lock.owner == Owner(owner) && lock.start <= byte && byte < lock.end);
             let kind = over.next().map(|lock| lock.kind);
             assert!(over.next().is_none(), "two locks of one owner on byte {byte}");
             kind

@@ -10,7 +10,8 @@ use kernel_sync::Once;
 
 use crate::exit::{self, ExitReason};
 use crate::process::State;
-use crate::{Thread, rseq, signal};
+use crate::signal::{self, PageFault};
+use crate::{Thread, rseq};
 
 /// What a program speaks with; the room above that decodes its calls.
 pub trait Personality: Sync {
@@ -51,8 +52,8 @@ pub(crate) fn run(thread: Arc<Thread>, mut context: UserContext) {
         kernel_sched::reschedule();
         match context.run() {
             Trap::Syscall => personality.call(&thread, &mut context),
-            Trap::PageFault { address, access, .. } => {
-                page_fault(&thread, &mut context, address, access);
+            Trap::PageFault { address, access, present } => {
+                page_fault(&thread, &mut context, address, access, present);
                 rseq::interrupted(&thread, &mut context);
             }
             Trap::Exception { vector, error } => signal::exception(&thread, &mut context, vector, error),
@@ -61,9 +62,9 @@ pub(crate) fn run(thread: Arc<Thread>, mut context: UserContext) {
     }
 }
 
-fn page_fault(thread: &Arc<Thread>, context: &mut UserContext, address: Virt, access: Access) {
+fn page_fault(thread: &Arc<Thread>, context: &mut UserContext, address: Virt, access: Access, present: bool) {
     if let Err(error) = fault(thread, address, access) {
-        signal::memory_fault(thread, context, address, access, error);
+        signal::memory_fault(thread, context, PageFault { address, access, present }, error);
     }
 }
 

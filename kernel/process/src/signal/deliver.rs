@@ -12,9 +12,9 @@ use kernel_hal::user::UserContext;
 
 use super::send::is_protected;
 use super::{fault, frame, stop, waiting};
-use crate::Thread;
 use crate::exit::{self, ExitReason};
 use crate::thread::Restart;
+use crate::{Thread, rseq};
 
 /// Bytes of the `syscall` instruction.
 const SYSCALL_LENGTH: u64 = 2;
@@ -48,6 +48,7 @@ pub fn deliver(thread: &Arc<Thread>, context: &mut UserContext) {
                     handlers.set(signal, Sigaction { handler: SIG_DFL, ..action });
                 }
                 finish_call(thread, context, Some(&action));
+                rseq::interrupted(thread, context);
                 if let Err(at) = frame::push(thread, context, &info, &action) {
                     if signal == SIGSEGV {
                         handlers.set(signal, Sigaction { handler: SIG_DFL, ..action });

@@ -86,31 +86,41 @@ fn cause_code(causes: u32) -> Option<i32> {
     }
 }
 
+/// An access that the processor refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageFault {
+    pub address: Virt,
+    pub access: Access,
+    /// A page is mapped there but forbids the access.
+    pub present: bool,
+}
+
 /// Handles a page fault that the address space did not resolve.
-pub fn memory_fault(thread: &Arc<Thread>, context: &mut UserContext, address: Virt, access: Access, error: FaultError) {
+pub fn memory_fault(thread: &Arc<Thread>, context: &mut UserContext, fault: PageFault, error: FaultError) {
     outside_calls(thread);
+    let PageFault { address, access, .. } = fault;
     let info = match error {
         FaultError::Segv(SegvCode::Maperr) => Siginfo::fault(SIGSEGV, segv_code::SEGV_MAPERR, address.0),
         FaultError::Segv(SegvCode::Accerr) => Siginfo::fault(SIGSEGV, segv_code::SEGV_ACCERR, address.0),
         FaultError::Bus => Siginfo::fault(SIGBUS, bus_code::BUS_ADRERR, address.0),
         FaultError::OutOfMemory => return out_of_memory(thread, context, address),
     };
-    thread.signals.lock().trap = TrapInfo { number: PAGE_FAULT, error: error_code(access, error), address: address.0 };
+    thread.signals.lock().trap = TrapInfo { number: PAGE_FAULT, error: error_code(fault), address: address.0 };
     raise(thread, info, || Some(blame::memory(thread, context.regs.rip, context.regs.rsp, address, access, error)));
 }
 
-/// The processor's error code of a page fault from user mode (SDM 3A §4.7).
-fn error_code(access: Access, error: FaultError) -> u64 {
+/// The processor's error code of a page fault from user mode (SDM 3A §4.7). Of the kernel's half it says nothing.
+fn error_code(fault: PageFault) -> u64 {
     const PRESENT: u64 = 1;
     const WRITE: u64 = 2;
     const USER: u64 = 4;
     const FETCH: u64 = 16;
-    let what = match access {
+    let what = match fault.access {
         Access::Read => 0,
         Access::Write => WRITE,
         Access::Execute => FETCH,
     };
-    let present = if error == FaultError::Segv(SegvCode::Accerr) { PRESENT } else { 0 };
+    let present = if fault.present || !fault.address.is_user() { PRESENT } else { 0 };
     USER | what | present
 }
 
@@ -199,8 +209,10 @@ mod tests {
 
     #[test]
     fn page_fault_error_codes_are_the_processors() {
-        assert_eq!(error_code(Access::Write, FaultError::Segv(SegvCode::Maperr)), 6);
-        assert_eq!(error_code(Access::Read, FaultError::Segv(SegvCode::Accerr)), 5);
-        assert_eq!(error_code(Access::Execute, FaultError::Segv(SegvCode::Accerr)), 0x15);
+        let code = |address, access, present| error_code(PageFault { address: Virt(address), access, present });
+        assert_eq!(code(0, Access::Write, false), 6);
+        assert_eq!(code(0x40_0000, Access::Read, true), 5);
+        assert_eq!(code(0x40_0000, Access::Execute, true), 0x15);
+        assert_eq!(code(0xffff_8000_0000_0000, Access::Read, false), 5);
     }
 }

@@ -35,7 +35,7 @@ impl Pending {
     }
 
     /// How many real-time entries wait.
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.queued
     }
 

@@ -159,7 +159,7 @@ impl Pipe {
             drop(ring);
             if self.writers.load(Ordering::Acquire) == 0 {
                 // A writer's last bytes come before its leaving.
-                if self.len() > 0 {
+                if !self.is_empty() {
                     continue;
                 }
                 return Ok(0);
@@ -167,7 +167,7 @@ impl Pipe {
             if nonblocking {
                 return Err(Errno::EAGAIN);
             }
-            self.data.wait_until(|| (self.len() > 0 || self.writers.load(Ordering::Acquire) == 0).then_some(()))?;
+            self.data.wait_until(|| (!self.is_empty() || self.writers.load(Ordering::Acquire) == 0).then_some(()))?;
         }
     }
 

@@ -127,7 +127,7 @@ impl Discipline {
                 [(cc::VINTR, signal::SIGINT), (cc::VQUIT, signal::SIGQUIT), (cc::VSUSP, signal::SIGTSTP)]
             {
                 if settings.is(byte, index) {
-                    return Some(self.interrupt(byte, signal as u32, out));
+                    return Some(self.interrupt(byte, signal, out));
                 }
             }
         }

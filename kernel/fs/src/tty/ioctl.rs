@@ -57,7 +57,7 @@ impl Tty {
             ioctl::TCXONC => self.flow(argument.0),
             ioctl::TCSBRK | ioctl::TCSBRKP => {
                 // Output is on its way when write returns, and there is no line to break.
-                self.check_foreground(signal::SIGTTOU as u32)?;
+                self.check_foreground(signal::SIGTTOU)?;
                 Ok(0)
             }
             ioctl::TIOCEXCL | ioctl::TIOCNXCL => Ok(0),
@@ -75,7 +75,7 @@ impl Tty {
     }
 
     fn set(&self, settings: Termios, flush: bool) -> Result<usize, Errno> {
-        self.check_foreground(signal::SIGTTOU as u32)?;
+        self.check_foreground(signal::SIGTTOU)?;
         let mut discipline = self.discipline.lock();
         if flush {
             discipline.flush_input();
@@ -88,7 +88,7 @@ impl Tty {
     }
 
     fn flush(&self, queue: u64) -> Result<usize, Errno> {
-        self.check_foreground(signal::SIGTTOU as u32)?;
+        self.check_foreground(signal::SIGTTOU)?;
         match u32::try_from(queue) {
             Ok(tcflush::TCIFLUSH | tcflush::TCIOFLUSH) => self.discipline.lock().flush_input(),
             Ok(tcflush::TCOFLUSH) => {}
@@ -99,7 +99,7 @@ impl Tty {
 
     /// `TCOOFF`, `TCOON`, `TCIOFF`, `TCION`.
     fn flow(&self, action: u64) -> Result<usize, Errno> {
-        self.check_foreground(signal::SIGTTOU as u32)?;
+        self.check_foreground(signal::SIGTTOU)?;
         match action {
             0 | 1 => {
                 self.discipline.lock().set_stopped(action == 0);
@@ -122,7 +122,7 @@ impl Tty {
             ioctl::TIOCGPGRP => put(&self.foreground().unwrap_or(0), argument),
             ioctl::TIOCGSID => put(&self.session().ok_or(Errno::ENOTTY)?.number, argument),
             ioctl::TIOCSPGRP => {
-                self.check_foreground(signal::SIGTTOU as u32)?;
+                self.check_foreground(signal::SIGTTOU)?;
                 let group = usermem::load_u32(argument).map_err(|_| Errno::EFAULT)?;
                 if group.cast_signed() < 0 {
                     return Err(Errno::EINVAL);
@@ -140,8 +140,8 @@ impl Tty {
                 if caller.is_leader
                     && let Some(group) = self.release_session(caller.session)
                 {
-                    job_control.signal_group(caller.session, group, signal::SIGHUP as u32);
-                    job_control.signal_group(caller.session, group, signal::SIGCONT as u32);
+                    job_control.signal_group(caller.session, group, signal::SIGHUP);
+                    job_control.signal_group(caller.session, group, signal::SIGCONT);
                 }
                 job_control.set_terminal(None);
                 Ok(0)

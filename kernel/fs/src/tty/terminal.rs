@@ -151,15 +151,15 @@ impl Tty {
     pub fn set_window(&self, window: Winsize) {
         let before = core::mem::replace(&mut *self.window.lock(), window);
         if before != window {
-            self.signal_foreground(signal::SIGWINCH as u32);
+            self.signal_foreground(signal::SIGWINCH);
         }
     }
 
     /// The line is gone: reads end, writes fail, the foreground group is told.
     pub fn hang_up(&self) {
         self.hung_up.store(true, Ordering::Release);
-        self.signal_foreground(signal::SIGHUP as u32);
-        self.signal_foreground(signal::SIGCONT as u32);
+        self.signal_foreground(signal::SIGHUP);
+        self.signal_foreground(signal::SIGCONT);
         self.readable.wake_all();
         self.writable.wake_all();
     }
@@ -214,7 +214,7 @@ impl Tty {
             return Ok(());
         }
         if job_control.is_ignored(signal) {
-            return if signal == signal::SIGTTIN as u32 { Err(Errno::EIO) } else { Ok(()) };
+            return if signal == signal::SIGTTIN { Err(Errno::EIO) } else { Ok(()) };
         }
         if job_control.is_orphaned(caller.group) {
             return Err(Errno::EIO);
@@ -274,7 +274,7 @@ impl FileOps for Tty {
         if sink.remaining() == 0 {
             return Ok(0);
         }
-        self.check_foreground(signal::SIGTTIN as u32)?;
+        self.check_foreground(signal::SIGTTIN)?;
         let mut have = 0;
         loop {
             match self.read_ready(sink) {
@@ -304,7 +304,7 @@ impl FileOps for Tty {
 
     fn write(&self, file: &File, _offset: &mut u64, source: &mut Source) -> Result<usize, Errno> {
         if self.discipline.lock().settings().local(lflag::TOSTOP) {
-            self.check_foreground(signal::SIGTTOU as u32)?;
+            self.check_foreground(signal::SIGTTOU)?;
         }
         let mut moved = 0;
         let mut chunk = [0; CHUNK];

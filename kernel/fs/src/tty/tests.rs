@@ -80,10 +80,10 @@ fn the_end_of_file_is_an_empty_read_at_the_start_of_a_line() {
 fn control_characters_become_signals_and_drop_the_line() {
     let mut tty = Discipline::default();
     type_in(&mut tty, b"done\nhalf");
-    assert_eq!(type_in(&mut tty, b"\x03"), (b"^C".to_vec(), std::vec![Event::Signal(signal::SIGINT as u32)]));
+    assert_eq!(type_in(&mut tty, b"\x03"), (b"^C".to_vec(), std::vec![Event::Signal(signal::SIGINT)]));
     assert_eq!(take(&mut tty, 100), None);
-    assert_eq!(type_in(&mut tty, b"\x1a").1, [Event::Signal(signal::SIGTSTP as u32)]);
-    assert_eq!(type_in(&mut tty, b"\x1c").1, [Event::Signal(signal::SIGQUIT as u32)]);
+    assert_eq!(type_in(&mut tty, b"\x1a").1, [Event::Signal(signal::SIGTSTP)]);
+    assert_eq!(type_in(&mut tty, b"\x1c").1, [Event::Signal(signal::SIGQUIT)]);
     let mut kept = with(|settings| settings.0.lflag |= lflag::NOFLSH);
     type_in(&mut kept, b"a\n\x03");
     assert_eq!(take(&mut kept, 100), Some(b"a\n".to_vec()));

@@ -24,7 +24,7 @@ struct Place {
 impl Context<'_> {
     fn place(&self, start: Option<&Path>, path: &[u8]) -> Result<Place, Errno> {
         let mut walk = Walk::new(self, start, path, Limits::NONE)?;
-        let last = walk.to_parent()?;
+        let last = walk.walk_to_parent()?;
         let name = match last {
             Last::Name { start, end } => walk.name(start, end).to_vec(),
             _ => Vec::new(),

@@ -63,7 +63,7 @@ impl Context<'_> {
         let no_follow = how.has(open::O_NOFOLLOW) || how.has(open::O_CREAT | open::O_EXCL);
         let mut walk = Walk::new(self, start, path, how.limits)?;
         loop {
-            let last = walk.to_parent()?;
+            let last = walk.walk_to_parent()?;
             let step = match last {
                 Last::Name { start, end } if how.has(open::O_CREAT) => {
                     if walk.trailing_slash {

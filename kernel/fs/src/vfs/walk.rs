@@ -1,6 +1,6 @@
 //! Path walking (`path_resolution(7)`), without recursion and without allocation unless a symbolic link is met.
 //!
-//! A walk goes in two strides: to the directory of the last component ([`Walk::to_parent`]), then into that component
+//! A walk goes in two strides: to the directory of the last component ([`Walk::walk_to_parent`]), then into that component
 //! ([`Walk::enter`]). Calls that make or remove names stop between the two. When the last component is a symbolic
 //! link to be followed, its text takes the place of what is left of the path and both strides are made again.
 //!
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
         Ok(Walk { context, limits, root, at, text: Text::Given(path), position: 0, links: 0, trailing_slash: false })
     }
 
-    /// The name at a range that [`to_parent`](Walk::to_parent) returned.
+    /// The name at a range that [`walk_to_parent`](Walk::walk_to_parent) returned.
     pub(super) fn name(&self, start: usize, end: usize) -> &[u8] {
         self.text.bytes().get(start..end).unwrap_or_default()
     }
@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks all components but the last.
-    pub(super) fn to_parent(&mut self) -> Result<Last, Errno> {
+    pub(super) fn walk_to_parent(&mut self) -> Result<Last, Errno> {
         loop {
             let text = self.text.bytes();
             let mut start = self.position;
@@ -333,7 +333,7 @@ impl Context<'_> {
         }
         let mut walk = Walk::new(self, start, path, flags.limits)?;
         loop {
-            let last = walk.to_parent()?;
+            let last = walk.walk_to_parent()?;
             if let Step::Done = walk.enter(last, flags.follow)? {
                 break;
             }

@@ -192,11 +192,12 @@ impl Model {
         match (mode, there) {
             (RenameMode::NoReplace, Some(_)) => return Err(Errno::EEXIST),
             (RenameMode::Exchange, None) => return Err(Errno::ENOENT),
-            (RenameMode::Exchange, Some(there)) => {
-                if to.slash && !self.is_dir(there) || from.slash && !self.is_dir(moved) {
-                    return Err(Errno::ENOTDIR);
-                }
+            (RenameMode::Exchange, Some(there))
+                if to.slash && !self.is_dir(there) || from.slash && !self.is_dir(moved) =>
+            {
+                return Err(Errno::ENOTDIR);
             }
+            (RenameMode::Exchange, Some(_)) => {}
             _ if !self.is_dir(moved) && (from.slash || to.slash) => return Err(Errno::ENOTDIR),
             _ => {}
         }

@@ -214,7 +214,7 @@ fn walks_can_be_confined() {
     // A changed root is a root: nothing above it can be reached.
     let jail = crate::vfs::Context { root: &start, cwd: &start, ..context };
     assert_eq!(jail.walk(None, b"/../../out", WalkFlags::FOLLOW).err(), Some(Errno::ENOENT));
-    assert_eq!(world.root.name(&start).reachable, false);
+    assert!(!world.root.name(&start).reachable);
 }
 
 #[test]

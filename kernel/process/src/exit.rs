@@ -9,7 +9,7 @@ use aios_abi::linux::structs::Siginfo;
 use aios_abi::native::FaultRecord;
 use kernel_hal::task;
 
-use crate::process::State;
+use crate::process::{Departed, State};
 use crate::{Process, Thread, futex, jobs, signal};
 
 /// The end of a process as `wait` reports it.
@@ -70,6 +70,15 @@ pub(crate) fn leave(thread: &Arc<Thread>, reason: ExitReason) {
     {
         let mut past = process.past.lock();
         past.cpu_ns += thread.cpu_time().as_nanos() as u64;
+    }
+    {
+        let departed = Departed { name: thread.name(), credentials: thread.credentials() };
+        let mut known = process.departed.lock();
+        if thread.is_leader() || known.is_none() {
+            let before = known.replace(departed);
+            drop(known);
+            drop(before);
+        }
     }
     let last = {
         let mut threads = process.threads.lock();

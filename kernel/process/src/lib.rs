@@ -29,6 +29,7 @@ pub mod signal;
 #[cfg(test)]
 mod testing;
 pub mod thread;
+mod view;
 pub mod wait;
 
 pub use exit::{ExitReason, ExitStatus};
@@ -40,3 +41,4 @@ pub use place::{Place, View};
 pub use process::Process;
 pub use run::{Personality, install_personality};
 pub use thread::Thread;
+pub use view::{proc_view, register_machine};

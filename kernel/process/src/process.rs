@@ -4,7 +4,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use kernel_fs::File;
+use kernel_fs::{Credentials, File};
 use kernel_hal::time::{Instant, now};
 use kernel_mm::{AddressSpace, KernelCharge};
 use kernel_sync::{SpinLock, WaitQueue};
@@ -57,6 +57,12 @@ impl Usage {
     }
 }
 
+/// What stays of a process's threads when they are gone: the leader's, or of who left first.
+pub(crate) struct Departed {
+    pub name: [u8; 16],
+    pub credentials: Arc<Credentials>,
+}
+
 pub struct Process {
     pid: Pid,
     pids: Arc<Pids>,
@@ -84,6 +90,8 @@ pub struct Process {
     pub limits: ResourceLimits,
     pub executable: SpinLock<Option<Arc<File>>>,
     pub layout: SpinLock<Layout>,
+    /// Name and identity to show when no thread is left that has them.
+    pub(crate) departed: SpinLock<Option<Departed>>,
     /// Of threads that are gone.
     pub(crate) past: SpinLock<Usage>,
     /// Of children that were waited for.
@@ -154,6 +162,7 @@ impl Process {
             limits: parts.limits,
             executable: SpinLock::new(parts.executable),
             layout: SpinLock::new(parts.layout),
+            departed: SpinLock::new(None),
             past: SpinLock::default(),
             children_usage: SpinLock::default(),
             minor_faults: AtomicU64::new(0),
@@ -267,7 +276,18 @@ impl Process {
 
     /// The program's name as `/proc` shows it.
     pub fn name(&self) -> [u8; 16] {
-        self.leader().map_or([0; 16], |leader| leader.name())
+        match self.leader() {
+            Some(leader) => leader.name(),
+            None => self.departed.lock().as_ref().map_or([0; 16], |departed| departed.name),
+        }
+    }
+
+    /// Who it runs as, or ran as before it ended.
+    pub fn credentials(&self) -> Option<Arc<Credentials>> {
+        match self.leader() {
+            Some(leader) => Some(leader.credentials()),
+            None => self.departed.lock().as_ref().map(|departed| departed.credentials.clone()),
+        }
     }
 
     /// What the process itself has used until now.

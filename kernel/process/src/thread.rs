@@ -104,7 +104,7 @@ impl Thread {
 
     /// The thread that calls; `None` on a kernel thread that runs no program.
     pub fn current() -> Option<Arc<Thread>> {
-        kernel_sched::current().owner()?.downcast::<Thread>().ok()
+        kernel_sched::running()?.owner()?.downcast::<Thread>().ok()
     }
 
     pub fn tid(&self) -> Pid {

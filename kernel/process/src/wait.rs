@@ -77,7 +77,7 @@ fn look(parent: &Arc<Process>, which: Which, wanted: WaitFor) -> Result<Option<W
         if let Some(event) = happened(&child, wanted) {
             let mut usage = child.usage();
             usage.add(child.children_usage());
-            let uid = child.leader().map_or(0, |leader| leader.credentials().uid);
+            let uid = child.credentials().map_or(0, |who| who.uid);
             let waited = Waited { pid: child.pid(), uid, event, usage };
             if matches!(event, Event::Exited(_)) && !wanted.no_reap {
                 reap(&child);

@@ -102,6 +102,7 @@ pub(crate) fn park(deadline: Option<Instant>, interruptible: bool) {
         }
         status.state = State::Parked;
     }
+    count(&me.parks);
     match deadline {
         None => switch_from(&me),
         Some(deadline) => {
@@ -110,6 +111,11 @@ pub(crate) fn park(deadline: Option<Instant>, interruptible: bool) {
             timer::cancel(timer);
         }
     }
+}
+
+/// Adds one to a counter that only its thread changes.
+fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// Takes the next thread off the queue, or the idle one, and makes it the running one in the books.
@@ -183,6 +189,7 @@ pub fn yield_now() {
     let me = current();
     me.status.lock().state = State::Runnable;
     cpu.queue.lock().push_back(me.clone());
+    count(&me.yields);
     switch_from(&me);
 }
 
@@ -225,6 +232,12 @@ pub(crate) fn tick(at: Instant) {
     } else {
         timer::arm_by(end);
     }
+}
+
+/// How long CPUs had nothing to run, all together.
+pub fn idle_time() -> Duration {
+    let idle = CPUS.iter().take(cpu::count()).filter_map(|cpu| cpu.idle.get());
+    idle.map(|thread| thread.cpu_time()).sum()
 }
 
 /// Threads in run queues and running, of all threads.

@@ -48,6 +48,9 @@ pub struct Thread {
     /// Nanoseconds on a CPU, up to the last switch.
     pub(crate) ran: AtomicU64,
     pub(crate) since: AtomicU64,
+    /// How often it gave up its CPU to wait, and how often for others to run. Only the thread itself counts.
+    pub(crate) parks: AtomicU64,
+    pub(crate) yields: AtomicU64,
     /// The object of the room above that this thread runs for.
     owner: SpinLock<Option<Arc<dyn Any + Send + Sync>>>,
 }
@@ -101,6 +104,8 @@ impl Thread {
             interrupt: AtomicBool::new(false),
             ran: AtomicU64::new(0),
             since: AtomicU64::new(0),
+            parks: AtomicU64::new(0),
+            yields: AtomicU64::new(0),
             owner: SpinLock::new(owner),
         }
     }
@@ -149,18 +154,28 @@ impl Thread {
         Duration::from_nanos(ran + part)
     }
 
+    /// How often it stopped running because it waited, and how often because others were to run.
+    pub fn switches(&self) -> (u64, u64) {
+        (self.parks.load(Ordering::Relaxed), self.yields.load(Ordering::Relaxed))
+    }
+
     /// True while it waits for something.
     pub fn is_parked(&self) -> bool {
         self.status.lock().state == State::Parked
     }
 }
 
+/// The running thread, if there is one yet.
+pub fn running() -> Option<Arc<Thread>> {
+    let running: Option<Arc<dyn Any + Send + Sync>> = task::current().map(|task| task as Arc<dyn Any + Send + Sync>);
+    running?.downcast::<Thread>().ok()
+}
+
 /// The running thread.
 ///
 /// Panics before the first: start-up code has no thread to wait with.
 pub fn current() -> Arc<Thread> {
-    let running: Option<Arc<dyn Any + Send + Sync>> = task::current().map(|task| task as Arc<dyn Any + Send + Sync>);
-    match running.and_then(|task| task.downcast::<Thread>().ok()) {
+    match running() {
         Some(thread) => thread,
         None => panic!("no thread runs here"),
     }

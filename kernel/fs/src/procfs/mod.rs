@@ -86,8 +86,8 @@ pub trait Subject: Send + Sync {
     /// Copies its memory from an address on. `EIO` when nothing is there.
     fn read_memory(&self, address: u64, sink: &mut Sink) -> Result<(), Errno>;
 
-    /// Copies into its memory, where it may write itself.
-    fn write_memory(&self, address: u64, source: &mut Source) -> Result<(), Errno>;
+    /// Copies into its memory, where it may write itself, and returns the bytes written. `EIO` when there are none.
+    fn write_memory(&self, address: u64, source: &mut Source) -> Result<usize, Errno>;
 
     /// The object that a link leads to.
     fn follow(&self, link: SubjectLink) -> Result<Path, Errno>;
@@ -112,7 +112,6 @@ pub enum SubjectFile {
     OomScore,
     OomScoreAdjust,
     Personality,
-    Smaps,
     Stat,
     Statm,
     Status,

@@ -69,7 +69,6 @@ const NAMES: &[Name] = &[
     both("exe", 0o777, What::Link(SubjectLink::Executable)),
     both("mounts", 0o444, What::File(SubjectFile::Mounts)),
     both("mountinfo", 0o444, What::File(SubjectFile::MountInfo)),
-    both("smaps", 0o444, What::File(SubjectFile::Smaps)),
     both("wchan", 0o444, What::File(SubjectFile::Wchan)),
     both("cgroup", 0o444, What::File(SubjectFile::Cgroup)),
     both("oom_score", 0o444, What::File(SubjectFile::OomScore)),

@@ -110,7 +110,7 @@ impl Subject for One {
         Err(Errno::EIO)
     }
 
-    fn write_memory(&self, _address: u64, _source: &mut Source) -> Result<(), Errno> {
+    fn write_memory(&self, _address: u64, _source: &mut Source) -> Result<usize, Errno> {
         Err(Errno::EIO)
     }
 

@@ -38,9 +38,8 @@ impl Text {
         Ok(())
     }
 
-    /// Appends spaces until `width` bytes follow `start`, and at least one.
+    /// Appends spaces until `width` bytes follow `start`.
     pub fn pad(&mut self, start: usize, width: usize) -> Result<(), Errno> {
-        self.bytes(b" ")?;
         while self.len() < start.saturating_add(width) {
             self.bytes(b" ")?;
         }

@@ -258,11 +258,9 @@ impl FileOps for OpenMemory {
     }
 
     fn write(&self, _file: &File, offset: &mut u64, source: &mut Source) -> Result<usize, Errno> {
-        let before = source.done();
-        let result = self.0.write_memory(*offset, source);
-        let moved = source.done() - before;
+        let moved = self.0.write_memory(*offset, source)?;
         *offset += moved as u64;
-        finish(moved, result)
+        Ok(moved)
     }
 
     fn size(&self, _file: &File) -> Result<u64, Errno> {

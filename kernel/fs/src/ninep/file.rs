@@ -50,7 +50,8 @@ impl PageSource for Pages {
     fn write_page(&self, index: u64, frame: &Frame, valid: usize) -> Result<(), Errno> {
         let inode = self.0.upgrade().ok_or(Errno::EIO)?;
         let handle = inode.writer()?;
-        let mut page = [0; PAGE_SIZE];
+        // Not on the stack: kernel stacks are small.
+        let mut page = alloc::vec![0; PAGE_SIZE];
         frame.read(0, &mut page);
         let offset = index.checked_mul(PAGE_SIZE as u64).ok_or(Errno::EFBIG)?;
         let mut done = 0;

@@ -30,7 +30,7 @@ for kind in rs toml py sh; do
 done
 
 echo "== the five largest source files"
-sources rs | xargs -0 wc -l | grep -v ' total$' | sort -k1,1nr -k2 | head -5 | awk -v root="$root/" '{ sub(root, "", $2); printf "%6d  %s\n", $1, $2 }'
+sources rs | xargs -0 wc -l | grep -v ' total$' | sort -k1,1nr -k2 | sed -n 1,5p | awk -v root="$root/" '{ sub(root, "", $2); printf "%6d  %s\n", $1, $2 }'
 
 echo "== words of the public interface"
 sources rs | xargs -0 cat | grep -ohE 'pub (fn|struct|enum|trait|const) ' | sort | uniq -c | sort -nr |

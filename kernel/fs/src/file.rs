@@ -305,7 +305,7 @@ impl File {
             }
             _ => return Err(Errno::EINVAL),
         };
-        let target = i64::try_from(base).ok().and_then(|base| base.checked_add(offset)).ok_or(Errno::EOVERFLOW)?;
+        let target = i64::try_from(base).ok().and_then(|base| base.checked_add(offset)).ok_or(Errno::EINVAL)?;
         *position = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
         Ok(*position)
     }

@@ -10,7 +10,7 @@ use aios_abi::Errno;
 use aios_abi::linux::consts::seek::SEEK_SET;
 use aios_abi::linux::table::nr;
 use kernel_fs::file::Position;
-use kernel_fs::{File, FileType};
+use kernel_fs::{DeviceNumber, File, FileType};
 use kernel_hal::addr::Virt;
 use kernel_mm::io::{Sink, Source};
 use kernel_process::Thread;
@@ -111,6 +111,18 @@ fn store_offset(call: &Call<'_>, at: Virt, file: &File, offset: Option<u64>) -> 
     if at.0 == 0 { file.seek(value, SEEK_SET).map(drop) } else { call.write(at, &value) }
 }
 
+/// The null device.
+const NULL: DeviceNumber = DeviceNumber::new(1, 3);
+
+/// True for what Linux does not send from, though it can be read.
+fn gives_nothing(source: &File) -> Result<bool, Errno> {
+    Ok(match source.kind() {
+        FileType::Directory => true,
+        FileType::CharDevice => source.metadata()?.special == NULL,
+        _ => false,
+    })
+}
+
 fn sendfile(call: &mut Call<'_>) -> CallResult {
     let given = offset_argument(call, call.ptr(2))?;
     let source = call.fd(1)?;
@@ -126,7 +138,7 @@ fn sendfile(call: &mut Call<'_>) -> CallResult {
     if !target.is_writable() {
         return Err(Errno::EBADF);
     }
-    if streams || source.kind() == FileType::Directory || target.is_appending() {
+    if streams || gives_nothing(&source)? || target.is_appending() {
         return Err(Errno::EINVAL);
     }
     let count = usize::try_from(call.arg(3)).unwrap_or(usize::MAX).min(MAX_TRANSFER);

@@ -137,6 +137,20 @@ impl Pipe {
         self.capacity().saturating_sub(self.len())
     }
 
+    /// What a fifo holds does not outlive its last end.
+    fn forget_unused(&self) {
+        let is_unused = || self.readers.load(Ordering::Acquire) == 0 && self.writers.load(Ordering::Acquire) == 0;
+        if self.is_empty() || !is_unused() {
+            return;
+        }
+        let mut ring = self.ring.lock();
+        // Opened again meanwhile: then it was never without an end for long enough to tell.
+        if is_unused() {
+            ring.clear();
+            self.filled.store(0, Ordering::Release);
+        }
+    }
+
     /// Reads what there is; waits for something when there is nothing. 0 when there are no writers any more.
     fn read(&self, sink: &mut Sink, nonblocking: bool) -> Result<usize, Errno> {
         if sink.remaining() == 0 {
@@ -234,6 +248,7 @@ impl Drop for PipeEnd {
         if self.write && self.pipe.writers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.pipe.data.wake_all();
         }
+        self.pipe.forget_unused();
     }
 }
 

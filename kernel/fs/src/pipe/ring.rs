@@ -34,6 +34,12 @@ impl Ring {
         self.frames.len() * PAGE_SIZE
     }
 
+    /// Drops what is in it, and the frames.
+    pub fn clear(&mut self) {
+        self.frames.fill(None);
+        self.live = 0..0;
+    }
+
     pub fn room(&self) -> usize {
         self.capacity() - self.len()
     }

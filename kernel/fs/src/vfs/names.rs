@@ -10,8 +10,8 @@ use aios_abi::Errno;
 use super::dentry::Dentry;
 use super::walk::{Last, Limits, Walk};
 use super::{Context, Path, WalkFlags};
-use crate::credentials::{MAY_EXECUTE, MAY_WRITE, capability};
-use crate::types::{DeviceNumber, FileType, PATH_MAX, RenameMode, STICKY};
+use crate::credentials::{MAY_EXECUTE, MAY_READ, MAY_WRITE, capability};
+use crate::types::{DeviceNumber, FileType, PATH_MAX, RenameMode, SET_GID, SET_UID, STICKY};
 
 /// A directory and a name to be made or removed in it.
 struct Place {
@@ -120,6 +120,7 @@ impl Context<'_> {
             if !Arc::ptr_eq(&from.mount, &directory.mount) {
                 return Err(Errno::EXDEV);
             }
+            self.may_link(from)?;
             if from.kind() == FileType::Directory {
                 return Err(Errno::EPERM);
             }
@@ -128,6 +129,20 @@ impl Context<'_> {
             Ok(from.inode().clone())
         })
         .map(drop)
+    }
+
+    /// Others' files get no more names, so that they cannot be kept when their owner removes them, unless they can be
+    /// changed anyway (Linux's `fs.protected_hardlinks`): `EPERM`.
+    fn may_link(&self, from: &Path) -> Result<(), Errno> {
+        let inode = from.inode().ownership();
+        if self.credentials.owns(inode) {
+            return Ok(());
+        }
+        let gains_rights = inode.permissions & SET_UID != 0 || inode.permissions & (SET_GID | 0o010) == SET_GID | 0o010;
+        let safe = from.kind() == FileType::Regular
+            && !gains_rights
+            && self.credentials.check(from.kind(), inode, MAY_READ | MAY_WRITE).is_ok();
+        if safe { Ok(()) } else { Err(Errno::EPERM) }
     }
 
     /// Refuses to remove `child`: a sticky directory of others (`EPERM`), a mount point (`EBUSY`).

@@ -23,7 +23,9 @@ user_copy:
 2:  rep movsb
     xor eax, eax
     ret
-3:  lea rax, [rdx + rcx * 8]        // in words: the rest of them and the odd bytes
+3:  lea rcx, [rdx + rcx * 8]        // in words: on byte by byte, up to the one that cannot be reached
+5:  rep movsb
+    xor eax, eax
     ret
 4:  mov rax, rcx
     ret
@@ -33,6 +35,7 @@ user_copy:
 user_fixups:
     .quad 1b, 3b
     .quad 2b, 4b
+    .quad 5b, 4b
     .quad user_load_u32_at, user_word_fault
     .quad user_exchange_u32_at, user_word_fault
 user_fixups_end:

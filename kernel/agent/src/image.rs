@@ -4,19 +4,20 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use aios_abi::Errno;
-use aios_abi::linux::consts::mount::{MS_NODEV, MS_NOSUID, MS_RDONLY};
+use aios_abi::linux::consts::mount::{MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY};
 use kernel_cap::Domain;
 use kernel_fs::vfs::WalkFlags;
-use kernel_fs::{Context, Credentials, FileSystem, Namespace, Path, devfs, overlay, tmpfs};
-use kernel_process::Pids;
+use kernel_fs::{Context, Credentials, FileSystem, Namespace, Path, devfs, overlay, procfs, tmpfs};
+use kernel_process::{Pids, proc_view};
 
 use crate::Bind;
 
 /// The namespace of a new agent.
-pub(crate) fn namespace(image: &Path, binds: &[Bind], domain: &Arc<Domain>, _pids: &Arc<Pids>) -> Result<Arc<Namespace>, Errno> {
+pub(crate) fn namespace(image: &Path, binds: &[Bind], domain: &Arc<Domain>, pids: &Arc<Pids>) -> Result<Arc<Namespace>, Errno> {
     let account = domain.memory();
     let root = overlay::create(image, account)?;
     let namespace = Namespace::new(root, b"image", 0);
+    mount(&namespace, b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, procfs::create(proc_view(pids))?)?;
     mount(&namespace, b"/dev", b"devtmpfs", MS_NOSUID, devfs::create(account)?)?;
     let open_to_all = tmpfs::Options { permissions: 0o1777, ..tmpfs::Options::default() };
     mount(&namespace, b"/dev/shm", b"tmpfs", MS_NOSUID | MS_NODEV, tmpfs::create(account, open_to_all)?)?;

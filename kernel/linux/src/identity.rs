@@ -289,11 +289,20 @@ fn names<T>(act: impl FnOnce(&mut Names) -> T) -> T {
 /// The kernel release that programs are told: the Linux whose calls this kernel answers like.
 pub const RELEASE: &str = "6.12.0-aios";
 
+/// Which build of it.
+pub const VERSION: &str = concat!("#1 SMP AIOS ", env!("CARGO_PKG_VERSION"));
+
+/// The machine's host and domain name now.
+pub(crate) fn host_and_domain() -> (Vec<u8>, Vec<u8>) {
+    let text = |(bytes, len): &([u8; 64], usize)| bytes.iter().take(*len).copied().collect();
+    names(|names| (text(&names.host), text(&names.domain)))
+}
+
 fn uname(call: &mut Call<'_>) -> CallResult {
     let mut answer = Utsname::default();
     Utsname::set(&mut answer.sysname, "Linux");
     Utsname::set(&mut answer.release, RELEASE);
-    Utsname::set(&mut answer.version, concat!("#1 SMP AIOS ", env!("CARGO_PKG_VERSION")));
+    Utsname::set(&mut answer.version, VERSION);
     Utsname::set(&mut answer.machine, "x86_64");
     names(|names| {
         let fill = |field: &mut [u8; 65], (bytes, len): &([u8; 64], usize)| {

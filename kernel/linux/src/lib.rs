@@ -22,6 +22,7 @@ mod io;
 mod ioctl;
 mod itimers;
 mod limits;
+mod machine;
 mod memory;
 pub mod mounts;
 mod names;
@@ -45,4 +46,5 @@ mod xattr;
 
 pub use call::{Call, Handler};
 pub use dispatch::{Linux, missed, set_native, set_trace};
+pub use machine::register_machine;
 pub use system::{PowerRequest, set_power};

@@ -7,6 +7,7 @@
 mod directory;
 mod file;
 mod node;
+mod options;
 #[cfg(test)]
 mod tests;
 

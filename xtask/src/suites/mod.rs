@@ -10,6 +10,7 @@ mod fuzz;
 mod host;
 mod linux;
 mod shell;
+mod syscall_fuzz;
 mod vdso;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ const ALL: &[Suite] = &[
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
+    suite("syscall-fuzz", "a hundred times a thousand random system calls: the kernel survives", syscall_fuzz::run),
     Suite {
         on_request: true,
         ..suite("fuzz", "the fuzz targets, each for some seconds (only with --fuzz)", fuzz::run)

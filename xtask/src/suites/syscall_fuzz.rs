@@ -1,0 +1,62 @@
+//! A thousand random system calls with random arguments, for each of a hundred seeds, from a program in AIOS. No seed may
+//! bring the kernel down. `tests/fuzz-syscalls` says how, and how to repeat one seed with a trace of its calls.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Report, booted};
+use crate::machine::Machine;
+use crate::paths;
+use crate::programs::{self, Link};
+
+const CALLS: u32 = 1000;
+const SEEDS: u32 = 100;
+/// Seeds that one machine runs.
+const SHARE: u32 = 25;
+/// How long one machine may take for them.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// A machine and the seeds it is given.
+struct Case {
+    first: u32,
+    machine: Machine,
+}
+
+/// Runs the suite.
+pub fn run(report: &mut Report) -> Result<()> {
+    let place = paths::artefact("tests/syscall-fuzz");
+    fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+    programs::ensure_compiler()?;
+    let source = paths::root().join("tests/fuzz-syscalls/fuzz.c");
+    programs::compile(&source, &place.join("fuzz"), Link::Static, true, &[])?;
+    let mut cases = Vec::new();
+    for first in (1..=SEEDS).step_by(SHARE as usize) {
+        cases.push(Case { first, machine: agent(&place, first)? });
+    }
+    report.each(&cases, |case| format!("seeds {} to {}", case.first, case.first + SHARE - 1), check);
+    Ok(())
+}
+
+/// An agent that runs the seeds from `first` on, and a machine for it.
+fn agent(place: &Path, first: u32) -> Result<Machine> {
+    let dir = place.join(format!("seeds-{first}"));
+    let manifest = format!(
+        "name = \"syscall-fuzz\"\nimage = \"base\"\n\
+         command = [\"/share/fuzz\", \"{CALLS}\", \"{first}\", \"{SHARE}\"]\n\n[limits]\nmemory = \"256 MiB\"\n"
+    );
+    paths::write_if_changed(&dir.join("agent.toml"), manifest.as_bytes())?;
+    Ok(booted::machine("base", &dir)?.share("share", place, false).word("aios.share"))
+}
+
+fn check(case: &Case) -> Result<()> {
+    let ended = booted::run(&case.machine, PATIENCE)?;
+    if !ended.console.contains("fuzz: done") {
+        let seed = ended.console.lines().rev().find(|line| line.starts_with("seed ")).unwrap_or("no seed");
+        let reason = ended.reason.as_deref().unwrap_or("no reason given");
+        bail!("the run ended at {seed} with {}: {reason}\n{}", ended.code, booted::tail(&ended.console, 10));
+    }
+    booted::expect_code(&ended, 0)
+}

@@ -57,9 +57,16 @@ impl FpuState {
         self.lines[at / 64].0[at % 64]
     }
 
+    /// Writes `bytes` from `at` on.
     fn put(&mut self, at: usize, bytes: &[u8]) {
-        for (index, byte) in bytes.iter().enumerate() {
-            self.lines[(at + index) / 64].0[(at + index) % 64] = *byte;
+        let mut rest = bytes;
+        let mut at = at;
+        while !rest.is_empty() {
+            let line = &mut self.lines[at / 64].0[at % 64..];
+            let (now, later) = rest.split_at(rest.len().min(line.len()));
+            line[..now.len()].copy_from_slice(now);
+            at += now.len();
+            rest = later;
         }
     }
 
@@ -96,7 +103,10 @@ impl FpuState {
 
     /// The area as signal frames hold it.
     pub fn bytes(&self) -> Vec<u8> {
-        (0..Self::size()).map(|at| self.get(at)).collect()
+        let mut bytes = Vec::with_capacity(self.lines.len() * 64);
+        self.lines.iter().for_each(|line| bytes.extend_from_slice(&line.0));
+        bytes.truncate(Self::size());
+        bytes
     }
 
     /// Takes an area that a program made. What the processor would refuse is dropped: unknown components, reserved
@@ -105,8 +115,7 @@ impl FpuState {
         if bytes.len() < LEGACY {
             return false;
         }
-        let fresh = FpuState::new();
-        self.lines.clone_from(&fresh.lines);
+        *self = FpuState::new();
         let count = bytes.len().min(Self::size());
         self.put(0, &bytes[..count]);
         let mxcsr = u32::from_le_bytes([self.get(24), self.get(25), self.get(26), self.get(27)]) & MXCSR_MASK;

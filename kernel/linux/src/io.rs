@@ -9,7 +9,6 @@ use aios_abi::linux::consts::resource::RLIMIT_FSIZE;
 use aios_abi::linux::consts::seek::SEEK_HOLE;
 use aios_abi::linux::consts::signal::{SIGPIPE, SIGXFSZ};
 use aios_abi::linux::consts::{RLIM_INFINITY, rwf};
-use aios_abi::linux::structs::Siginfo;
 use aios_abi::linux::table::nr;
 use kernel_fs::types::{SET_GID, SET_UID};
 use kernel_fs::{File, FileType};
@@ -85,7 +84,7 @@ pub(crate) fn write_as(thread: &Arc<Thread>, file: &File, offset: Option<u64>, s
         Some(offset) => file.write_at(offset, source),
     };
     match outcome {
-        Err(Errno::EPIPE) => signal::send_to_thread(thread, Siginfo::kernel(SIGPIPE)),
+        Err(Errno::EPIPE) => signal::send_to_self(thread, SIGPIPE),
         Ok(count) if regular && count > 0 => drop_set_id(thread, file)?,
         _ => {}
     }
@@ -112,7 +111,7 @@ fn limit_size(thread: &Arc<Thread>, file: &File, offset: Option<u64>, source: &m
 
 /// What a file that would pass `RLIMIT_FSIZE` brings.
 fn too_large(thread: &Arc<Thread>) -> Errno {
-    signal::send_to_thread(thread, Siginfo::kernel(SIGXFSZ));
+    signal::send_to_self(thread, SIGXFSZ);
     Errno::EFBIG
 }
 

@@ -8,7 +8,7 @@ use aios_abi::Errno;
 use aios_abi::linux::consts::signal::SIGPIPE;
 use aios_abi::linux::consts::{SOCK_TYPE_MASK, open};
 use aios_abi::linux::consts::{family, msg, shutdown as direction, sock_level, sock_opt, socket_type};
-use aios_abi::linux::structs::{MsgHdr, Siginfo, Ucred};
+use aios_abi::linux::structs::{MsgHdr, Ucred};
 use aios_abi::linux::table::nr;
 use kernel_fs::File;
 use kernel_fs::unix::{self, Peer, Receive, Received, Socket, SocketKind};
@@ -74,7 +74,7 @@ fn send(call: &Call<'_>, file: &File, socket: &Socket, source: &mut Source<'_>, 
     let nonblocking = file.is_nonblocking() || flags & msg::MSG_DONTWAIT != 0;
     socket.send(source, nonblocking).inspect_err(|error| {
         if *error == Errno::EPIPE && flags & msg::MSG_NOSIGNAL == 0 {
-            signal::send_to_thread(call.thread, Siginfo::kernel(SIGPIPE));
+            signal::send_to_self(call.thread, SIGPIPE);
         }
     })
 }

@@ -27,7 +27,13 @@ pub fn send_to_thread(thread: &Arc<Thread>, info: Siginfo) {
     let _dropped = send(thread.process(), Some(thread), info);
 }
 
-/// The same for a signal whose value must not be lost: `EAGAIN` when there is no room for it.
+/// Sends the calling thread a signal for what its call did, as from itself: `SIGPIPE`, `SIGXFSZ`.
+pub fn send_to_self(thread: &Arc<Thread>, signal: u32) {
+    let (pid, uid) = (thread.process().pid(), thread.credentials().uid);
+    send_to_thread(thread, Siginfo::kill(signal, si_code::SI_USER, pid, uid));
+}
+
+/// The same as [`send_to_process`] for a signal whose value must not be lost: `EAGAIN` when there is no room for it.
 pub fn try_send_to_process(process: &Arc<Process>, info: Siginfo) -> Result<(), Errno> {
     send(process, None, info)
 }

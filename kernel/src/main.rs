@@ -55,7 +55,8 @@ fn bring_up(start: &'static Boot) {
     {
         log::warn!("the symbol table is malformed: panics will show addresses");
     }
-    let env: Vec<Vec<u8>> = alloc::vec![b"PATH=/sbin:/usr/sbin:/bin:/usr/bin".to_vec(), b"HOME=/".to_vec(), b"TERM=linux".to_vec()];
+    let env: Vec<Vec<u8>> =
+        alloc::vec![b"PATH=/sbin:/usr/sbin:/bin:/usr/bin".to_vec(), b"HOME=/".to_vec(), b"TERM=linux".to_vec()];
     let program = start.option("init").unwrap_or("/init");
     if let Err(error) = kernel_agent::spawn_system(&namespace, program.as_bytes(), b"/dev/console", env) {
         log::error!("cannot start {program}: {error}");

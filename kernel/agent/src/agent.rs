@@ -33,7 +33,12 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(parent: Option<AgentId>, domain: Arc<Domain>, pids: Arc<Pids>, namespace: Arc<Namespace>) -> Arc<Agent> {
+    pub(crate) fn new(
+        parent: Option<AgentId>,
+        domain: Arc<Domain>,
+        pids: Arc<Pids>,
+        namespace: Arc<Namespace>,
+    ) -> Arc<Agent> {
         Arc::new(Agent {
             parent,
             domain,

@@ -13,7 +13,12 @@ use kernel_process::{Pids, proc_view};
 use crate::Bind;
 
 /// The namespace of a new agent.
-pub(crate) fn namespace(image: &Path, binds: &[Bind], domain: &Arc<Domain>, pids: &Arc<Pids>) -> Result<Arc<Namespace>, Errno> {
+pub(crate) fn namespace(
+    image: &Path,
+    binds: &[Bind],
+    domain: &Arc<Domain>,
+    pids: &Arc<Pids>,
+) -> Result<Arc<Namespace>, Errno> {
     let account = domain.memory();
     let root = overlay::create(image, account)?;
     let namespace = Namespace::new(root, b"image", 0);
@@ -32,7 +37,13 @@ pub(crate) fn namespace(image: &Path, binds: &[Bind], domain: &Arc<Domain>, pids
     Ok(namespace)
 }
 
-fn mount(namespace: &Arc<Namespace>, at: &[u8], source: &[u8], flags: u64, system: Arc<FileSystem>) -> Result<(), Errno> {
+fn mount(
+    namespace: &Arc<Namespace>,
+    at: &[u8],
+    source: &[u8],
+    flags: u64,
+    system: Arc<FileSystem>,
+) -> Result<(), Errno> {
     let place = make_directory(namespace, at)?;
     namespace.mount(system, source, flags as u32, place)?;
     Ok(())

@@ -149,7 +149,12 @@ fn executable(context: &Context<'_>, path: &[u8]) -> Result<(), Errno> {
 
 /// Makes the first agent, which has all rights, from the file tree the machine was started with. Its first process is
 /// `program`, its standard descriptors are `console`, a path in that tree.
-pub fn spawn_system(namespace: &Arc<Namespace>, program: &[u8], console: &[u8], env: Vec<Vec<u8>>) -> Result<Arc<Agent>, Errno> {
+pub fn spawn_system(
+    namespace: &Arc<Namespace>,
+    program: &[u8],
+    console: &[u8],
+    env: Vec<Vec<u8>>,
+) -> Result<Arc<Agent>, Errno> {
     let id = table::reserve()?;
     let domain = Domain::new(id, String::from("system"), Rights::all(), Limits::NONE, None)?;
     let pids = Pids::new(domain.clone());

@@ -53,9 +53,16 @@ pub fn next(state: AgentState, event: Event) -> Result<AgentState, Errno> {
         | (Running, Event::Start | Event::Thaw | Event::UpgradeDone | Event::Gone)
         | (Frozen, Event::Start | Event::Freeze | Event::Upgrade | Event::UpgradeDone | Event::Fault | Event::Gone)
         | (Upgrading, Event::Start | Event::Freeze | Event::Thaw | Event::Upgrade | Event::Gone)
-        | (Faulted, Event::Start | Event::Freeze | Event::Thaw | Event::Upgrade | Event::UpgradeDone | Event::Fault | Event::Gone) => {
-            Err(Errno::EBUSY)
-        }
+        | (
+            Faulted,
+            Event::Start
+            | Event::Freeze
+            | Event::Thaw
+            | Event::Upgrade
+            | Event::UpgradeDone
+            | Event::Fault
+            | Event::Gone,
+        ) => Err(Errno::EBUSY),
     }
 }
 

@@ -38,10 +38,17 @@ pub struct Domain {
 
 impl Domain {
     /// A domain with at most the rights and limits of `parent`.
-    pub fn new(id: AgentId, name: String, rights: Rights, limits: Limits, parent: Option<&Domain>) -> Result<Arc<Domain>, Errno> {
+    pub fn new(
+        id: AgentId,
+        name: String,
+        rights: Rights,
+        limits: Limits,
+        parent: Option<&Domain>,
+    ) -> Result<Arc<Domain>, Errno> {
         let frames = usize::try_from(limits.frames).unwrap_or(usize::MAX);
         let memory = Account::new(frames, parent.map(|parent| &parent.memory))?;
-        let below = |limit, meter: fn(&Domain) -> &Arc<Meter>| Meter::new(limit, parent.map(|parent| meter(parent).clone()));
+        let below =
+            |limit, meter: fn(&Domain) -> &Arc<Meter>| Meter::new(limit, parent.map(|parent| meter(parent).clone()));
         Ok(Arc::new(Domain {
             id,
             name,

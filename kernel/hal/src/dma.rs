@@ -41,7 +41,11 @@ impl Buffer {
     }
 
     fn check(&self, offset: usize, len: usize) {
-        assert!(offset <= self.len && len <= self.len - offset, "{len} bytes at {offset} are not in a buffer of {}", self.len);
+        assert!(
+            offset <= self.len && len <= self.len - offset,
+            "{len} bytes at {offset} are not in a buffer of {}",
+            self.len
+        );
     }
 
     pub fn read(&self, offset: usize, into: &mut [u8]) {

@@ -65,7 +65,10 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    #[cfg_attr(target_os = "none", allow(dead_code, reason = "the hosted machine builds its array of metadata with it"))]
+    #[cfg_attr(
+        target_os = "none",
+        allow(dead_code, reason = "the hosted machine builds its array of metadata with it")
+    )]
     pub(crate) const fn reserved() -> Meta {
         Meta {
             refs: AtomicU32::new(0),
@@ -168,7 +171,8 @@ pub(crate) fn take(order: u8, kind: Kind, account: AccountId) -> Result<Pfn, Out
     };
     assert!(pfn.0.is_multiple_of(1 << order), "frame allocator gave a misaligned run {pfn} of order {order}");
     for number in pfn.0..pfn.0 + (1 << order) {
-        let claimed = meta(Pfn(number)).kind.compare_exchange(Kind::Free as u8, kind as u8, Ordering::Acquire, Ordering::Relaxed);
+        let claimed =
+            meta(Pfn(number)).kind.compare_exchange(Kind::Free as u8, kind as u8, Ordering::Acquire, Ordering::Relaxed);
         assert!(claimed.is_ok(), "frame allocator gave frame {number:#x}, which is not free");
     }
     let head = meta(pfn);

@@ -220,12 +220,7 @@ impl PageTable {
 
     /// Maps frames at consecutive pages from `first` on where nothing is mapped; `None` leaves a page out. Returns how many
     /// pages were mapped. All must be user pages of one aligned 2 MiB block, which the caller sees to.
-    pub fn map_missing(
-        &mut self,
-        first: Virt,
-        frames: &mut [Option<Frame>],
-        prot: Prot,
-    ) -> Result<usize, OutOfMemory> {
+    pub fn map_missing(&mut self, first: Virt, frames: &mut [Option<Frame>], prot: Prot) -> Result<usize, OutOfMemory> {
         let slots = index(first, 0)..index(first, 0) + frames.len();
         assert!(first.is_page_aligned() && first.is_user() && slots.end <= 512, "{first} begins no run of user pages");
         let (_, table) = self.leaf_or_create(first)?;
@@ -259,7 +254,14 @@ impl PageTable {
     /// Removes all pages of `range` and drops their frames. Returns how many there were.
     pub fn unmap_range(&mut self, range: Range<Virt>) -> usize {
         assert!(checked_user_range(&range), "{range:?} is not a user range");
-        let mut sweep = Sweep { root: &self.root, range: range.clone(), frames: [Pfn(0); BATCH], held: 0, total: 0, last: range.start };
+        let mut sweep = Sweep {
+            root: &self.root,
+            range: range.clone(),
+            frames: [Pfn(0); BATCH],
+            held: 0,
+            total: 0,
+            last: range.start,
+        };
         sweep.table(self.root.pfn, 3, Virt(0));
         sweep.flush();
         sweep.total
@@ -304,7 +306,12 @@ impl PageTable {
         if entry == 0 {
             return None;
         }
-        Some(Mapping { pfn: entry_pfn(entry), prot: entry_prot(entry), accessed: entry & ACCESSED != 0, dirty: entry & DIRTY != 0 })
+        Some(Mapping {
+            pfn: entry_pfn(entry),
+            prot: entry_prot(entry),
+            accessed: entry & ACCESSED != 0,
+            dirty: entry & DIRTY != 0,
+        })
     }
 
     /// A reference to the frame at `va`.
@@ -403,7 +410,12 @@ impl PageTable {
             let entry = slot.load(Ordering::Relaxed);
             each(
                 va,
-                Mapping { pfn: entry_pfn(entry), prot: entry_prot(entry), accessed: entry & ACCESSED != 0, dirty: entry & DIRTY != 0 },
+                Mapping {
+                    pfn: entry_pfn(entry),
+                    prot: entry_prot(entry),
+                    accessed: entry & ACCESSED != 0,
+                    dirty: entry & DIRTY != 0,
+                },
             );
         });
     }
@@ -415,7 +427,10 @@ impl PageTable {
                 return 1;
             }
             let below = machine::table(pfn).iter().take(entries).map(|entry| entry.load(Ordering::Relaxed));
-            1 + below.filter(|entry| entry & PRESENT != 0).map(|entry| count(entry_pfn(entry), level - 1, 512)).sum::<usize>()
+            1 + below
+                .filter(|entry| entry & PRESENT != 0)
+                .map(|entry| count(entry_pfn(entry), level - 1, 512))
+                .sum::<usize>()
         }
         count(self.root.pfn, 3, USER_ROOT_ENTRIES)
     }

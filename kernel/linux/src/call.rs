@@ -111,7 +111,11 @@ impl Call<'_> {
     }
 
     /// Reads `count` structures.
-    pub fn read_array<T: FromBytes + FromZeros + IntoBytes + Clone>(&self, at: Virt, count: usize) -> Result<Vec<T>, Errno> {
+    pub fn read_array<T: FromBytes + FromZeros + IntoBytes + Clone>(
+        &self,
+        at: Virt,
+        count: usize,
+    ) -> Result<Vec<T>, Errno> {
         let mut values = Vec::new();
         values.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         for index in 0..count {

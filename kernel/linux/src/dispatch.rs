@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use aios_abi::linux::call::Support;
 use aios_abi::linux::table::{self, LAST};
 use aios_abi::linux::trace::{self, Outcome};
-use aios_abi::linux::call::Support;
 use aios_abi::native::agent::field_text;
 use aios_abi::native::{FaultKind, NATIVE_BASE};
 use kernel_hal::addr::Virt;
@@ -98,9 +98,9 @@ pub struct Linux;
 impl Personality for Linux {
     fn call(&self, thread: &Arc<Thread>, context: &mut UserContext) {
         let number = context.regs.rax;
-        if number >= u64::from(NATIVE_BASE) && number - u64::from(NATIVE_BASE) <= 0xffff {
+        if number >= NATIVE_BASE && number - NATIVE_BASE <= 0xffff {
             match NATIVE.get() {
-                Some(native) => native(thread, context, (number - u64::from(NATIVE_BASE)) as u32),
+                Some(native) => native(thread, context, (number - NATIVE_BASE) as u32),
                 None => context.regs.rax = aios_abi::Errno::ENOSYS.to_return() as u64,
             }
             return;
@@ -138,7 +138,12 @@ impl Personality for Linux {
         if let Some(fault) = &reason.fault {
             let (kind, program) = (FaultKind::from_u32(fault.kind), field_text(&fault.program));
             let agent = thread.process().domain().name();
-            log::warn!("agent {agent}: {kind} at {:#x} (pc {:#x}, pid {} '{program}')", fault.address, fault.pc, fault.pid);
+            log::warn!(
+                "agent {agent}: {kind} at {:#x} (pc {:#x}, pid {} '{program}')",
+                fault.address,
+                fault.pc,
+                fault.pid
+            );
         }
     }
 }
@@ -155,7 +160,9 @@ fn missing(thread: &Thread, number: u64, args: [u64; 6]) -> u64 {
         let agent = thread.process().domain().name();
         match call {
             Some(call) => log::warn!("agent {agent}: call {} is not supported: {error}", call.name),
-            None => log::warn!("agent {agent}: there is no call {number}({:#x}, {:#x}, ...): {error}", args[0], args[1]),
+            None => {
+                log::warn!("agent {agent}: there is no call {number}({:#x}, {:#x}, ...): {error}", args[0], args[1])
+            }
         }
     }
     error.to_return() as u64
@@ -171,7 +178,13 @@ pub fn missed(each: &mut dyn FnMut(&'static str, u32)) {
     }
 }
 
-fn traced(thread: &Arc<Thread>, context: &mut UserContext, number: u64, args: [u64; 6], handler: Handler) -> crate::call::CallResult {
+fn traced(
+    thread: &Arc<Thread>,
+    context: &mut UserContext,
+    number: u64,
+    args: [u64; 6],
+    handler: Handler,
+) -> crate::call::CallResult {
     let memory = |address: u64, into: &mut [u8]| match usermem::copy_in(into, Virt(address)) {
         Ok(()) => into.len(),
         Err(fault) => fault.copied,

@@ -132,9 +132,9 @@ fn wanted(call: &Call<'_>, index: usize) -> Option<u32> {
 fn setreuid(call: &mut Call<'_>) -> CallResult {
     let (who, real, effective) = (call.thread.credentials(), wanted(call, 0), wanted(call, 1));
     let privileged = who.capable(CAP_SETUID);
-    if real.is_some_and(|user| user != who.uid && user != who.euid) && !privileged
-        || effective.is_some_and(|user| user != who.uid && user != who.euid && user != who.suid) && !privileged
-    {
+    let strange = real.is_some_and(|user| user != who.uid && user != who.euid)
+        || effective.is_some_and(|user| user != who.uid && user != who.euid && user != who.suid);
+    if strange && !privileged {
         return Err(Errno::EPERM);
     }
     let new_effective = effective.unwrap_or(who.euid);
@@ -145,9 +145,9 @@ fn setreuid(call: &mut Call<'_>) -> CallResult {
 fn setregid(call: &mut Call<'_>) -> CallResult {
     let (who, real, effective) = (call.thread.credentials(), wanted(call, 0), wanted(call, 1));
     let privileged = who.capable(CAP_SETGID);
-    if real.is_some_and(|group| group != who.gid && group != who.egid) && !privileged
-        || effective.is_some_and(|group| group != who.gid && group != who.egid && group != who.sgid) && !privileged
-    {
+    let strange = real.is_some_and(|group| group != who.gid && group != who.egid)
+        || effective.is_some_and(|group| group != who.gid && group != who.egid && group != who.sgid);
+    if strange && !privileged {
         return Err(Errno::EPERM);
     }
     let new_effective = effective.unwrap_or(who.egid);
@@ -411,10 +411,20 @@ fn prctl(call: &mut Call<'_>) -> CallResult {
             Ok(0)
         }
         option::PR_CAPBSET_READ => {
-            if value > 40 { Err(Errno::EINVAL) } else { Ok(1) }
+            if value > 40 {
+                Err(Errno::EINVAL)
+            } else {
+                Ok(1)
+            }
         }
         option::PR_GET_KEEPCAPS | option::PR_GET_SECUREBITS | option::PR_GET_TIMING | option::PR_GET_SECCOMP => Ok(0),
-        option::PR_GET_THP_DISABLE => if value == 0 && rest_is_zero { Ok(1) } else { Err(Errno::EINVAL) },
+        option::PR_GET_THP_DISABLE => {
+            if value == 0 && rest_is_zero {
+                Ok(1)
+            } else {
+                Err(Errno::EINVAL)
+            }
+        }
         // A name for an anonymous mapping is only ever shown.
         option::PR_SET_VMA => Ok(0),
         _ => Err(Errno::EINVAL),
@@ -424,8 +434,20 @@ fn prctl(call: &mut Call<'_>) -> CallResult {
 fn arch_prctl(call: &mut Call<'_>) -> CallResult {
     let value = call.arg(1);
     match call.uint(0) {
-        arch::ARCH_SET_FS => if task::set_fs_base(value) { Ok(0) } else { Err(Errno::EPERM) },
-        arch::ARCH_SET_GS => if task::set_gs_base(value) { Ok(0) } else { Err(Errno::EPERM) },
+        arch::ARCH_SET_FS => {
+            if task::set_fs_base(value) {
+                Ok(0)
+            } else {
+                Err(Errno::EPERM)
+            }
+        }
+        arch::ARCH_SET_GS => {
+            if task::set_gs_base(value) {
+                Ok(0)
+            } else {
+                Err(Errno::EPERM)
+            }
+        }
         arch::ARCH_GET_FS => {
             call.write(Virt(value), &task::fs_base())?;
             Ok(0)

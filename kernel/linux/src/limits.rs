@@ -121,7 +121,8 @@ fn chosen(call: &Call<'_>) -> Result<alloc::vec::Vec<Arc<Process>>, Errno> {
         prio::PRIO_PGRP => me.pids().group(if number == 0 { me.group() } else { number }),
         prio::PRIO_USER => {
             let user = if number == 0 { call.thread.credentials().uid } else { number };
-            let is_his = |process: &Arc<Process>| process.leader().is_some_and(|leader| leader.credentials().uid == user);
+            let is_his =
+                |process: &Arc<Process>| process.leader().is_some_and(|leader| leader.credentials().uid == user);
             me.pids().processes().into_iter().filter(is_his).collect()
         }
         _ => return Err(Errno::EINVAL),
@@ -251,4 +252,3 @@ fn getcpu(call: &mut Call<'_>) -> CallResult {
     }
     Ok(0)
 }
-

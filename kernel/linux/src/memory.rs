@@ -50,7 +50,6 @@ pub(crate) fn apply_limits(call: &Call<'_>) {
             address_space: limits.current(resource::RLIMIT_AS),
             data: limits.current(resource::RLIMIT_DATA),
             stack: limits.current(resource::RLIMIT_STACK),
-            ..space.limits()
         });
     }
 }
@@ -80,7 +79,11 @@ fn mmap(call: &mut Call<'_>) -> CallResult {
             if call.arg(1) == 0 {
                 return Err(Errno::EINVAL);
             }
-            let max = Prot { read: file.is_readable(), write: file.is_writable(), exec: file.path().mount.flags() & mount_flags::NO_EXEC == 0 };
+            let max = Prot {
+                read: file.is_readable(),
+                write: file.is_writable(),
+                exec: file.path().mount.flags() & mount_flags::NO_EXEC == 0,
+            };
             MapBacking::Object { object: file.map()?, offset, max, file: Some(file) }
         }
     };

@@ -2,8 +2,8 @@
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::signal::SIGCHLD;
-use aios_abi::linux::consts::{clone as clone_flag, wait as wait_flag};
 use aios_abi::linux::consts::{CLONE_ARGS_SIZE_VER0, CSIGNAL};
+use aios_abi::linux::consts::{clone as clone_flag, wait as wait_flag};
 use aios_abi::linux::structs::{CloneArgs, FromZeros, IntoBytes, Rusage, Siginfo};
 use aios_abi::linux::table::nr;
 use kernel_hal::addr::Virt;
@@ -98,7 +98,10 @@ fn clone3_call(call: &mut Call<'_>) -> CallResult {
             return Err(Errno::E2BIG);
         }
     }
-    let known_flags = 0xffff_ff00 | clone_flag::CLONE_CLEAR_SIGHAND | clone_flag::CLONE_INTO_CGROUP | aios_abi::linux::consts::CLONE_NEWTIME;
+    let known_flags = 0xffff_ff00
+        | clone_flag::CLONE_CLEAR_SIGHAND
+        | clone_flag::CLONE_INTO_CGROUP
+        | aios_abi::linux::consts::CLONE_NEWTIME;
     let bad_stack = (args.stack == 0) != (args.stack_size == 0);
     if args.flags & !known_flags != 0
         || args.flags & clone_flag::CLONE_DETACHED != 0
@@ -191,7 +194,10 @@ fn status_word(event: Event) -> u32 {
 /// What a process used, as `getrusage(2)` gives it. The kernel does not divide time into user and system.
 pub(crate) fn rusage(usage: Usage) -> Rusage {
     Rusage {
-        utime: aios_abi::linux::structs::Timeval { sec: (usage.cpu_ns / 1_000_000_000) as i64, usec: (usage.cpu_ns / 1000 % 1_000_000) as i64 },
+        utime: aios_abi::linux::structs::Timeval {
+            sec: (usage.cpu_ns / 1_000_000_000) as i64,
+            usec: (usage.cpu_ns / 1000 % 1_000_000) as i64,
+        },
         maxrss: (usage.peak_resident * 4) as i64,
         minflt: usage.minor_faults as i64,
         majflt: usage.major_faults as i64,

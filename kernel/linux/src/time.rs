@@ -34,7 +34,9 @@ pub(crate) const CALLS: &[(u32, Handler)] = &[
 fn read_clock(call: &Call<'_>, clock: i32) -> Result<u64, Errno> {
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     match clock {
-        id::CLOCK_REALTIME | id::CLOCK_REALTIME_COARSE | id::CLOCK_TAI | id::CLOCK_REALTIME_ALARM => Ok(nanos(time::wall_clock())),
+        id::CLOCK_REALTIME | id::CLOCK_REALTIME_COARSE | id::CLOCK_TAI | id::CLOCK_REALTIME_ALARM => {
+            Ok(nanos(time::wall_clock()))
+        }
         id::CLOCK_MONOTONIC
         | id::CLOCK_MONOTONIC_RAW
         | id::CLOCK_MONOTONIC_COARSE
@@ -54,7 +56,8 @@ fn read_cpu_clock(call: &Call<'_>, clock: i32) -> Result<u64, Errno> {
     let pids = call.process().pids();
     if clock & 4 != 0 {
         let thread = if number == 0 { Some(call.thread.clone()) } else { pids.thread(number) };
-        let thread = thread.filter(|thread| alloc::sync::Arc::ptr_eq(thread.process(), call.process())).ok_or(Errno::EINVAL)?;
+        let thread =
+            thread.filter(|thread| alloc::sync::Arc::ptr_eq(thread.process(), call.process())).ok_or(Errno::EINVAL)?;
         return Ok(thread.cpu_time().as_nanos() as u64);
     }
     let process = if number == 0 { Some(call.process().clone()) } else { pids.process(number) };
@@ -208,7 +211,9 @@ fn clock_nanosleep(call: &mut Call<'_>) -> CallResult {
         id::CLOCK_MONOTONIC | id::CLOCK_BOOTTIME => false,
         id::CLOCK_PROCESS_CPUTIME_ID => return Err(Errno::EOPNOTSUPP),
         id::CLOCK_THREAD_CPUTIME_ID => return Err(Errno::EINVAL),
-        id::CLOCK_MONOTONIC_RAW | id::CLOCK_REALTIME_COARSE | id::CLOCK_MONOTONIC_COARSE => return Err(Errno::EOPNOTSUPP),
+        id::CLOCK_MONOTONIC_RAW | id::CLOCK_REALTIME_COARSE | id::CLOCK_MONOTONIC_COARSE => {
+            return Err(Errno::EOPNOTSUPP);
+        }
         _ => return Err(Errno::EINVAL),
     };
     let wanted: Timespec = call.read(call.ptr(2))?;
@@ -216,10 +221,7 @@ fn clock_nanosleep(call: &mut Call<'_>) -> CallResult {
     if flags & TIMER_ABSTIME == 0 {
         return sleep(call, now() + Duration::from_nanos(nanos), Some(nr::CLOCK_NANOSLEEP), remaining);
     }
-    let deadline = if wall {
-        now() + Duration::from_nanos(nanos).saturating_sub(time::wall_clock())
-    } else {
-        Instant(nanos)
-    };
+    let deadline =
+        if wall { now() + Duration::from_nanos(nanos).saturating_sub(time::wall_clock()) } else { Instant(nanos) };
     sleep(call, deadline, None, Virt(0))
 }

@@ -48,8 +48,7 @@ pub(crate) fn put_versioned<T: Wire>(at: u64, value: &T, least: usize) -> Result
     let mut size = [0; 4];
     usermem::copy_in(&mut size, Virt(at)).map_err(|_| Errno::EFAULT)?;
     let room = checked_size(u32::from_ne_bytes(size), least)?;
-    let mut encoded = Vec::new();
-    encoded.resize(size_of::<T>(), 0);
+    let mut encoded = alloc::vec![0; size_of::<T>()];
     if !value.encode(&mut encoded) {
         return Err(Errno::EINVAL);
     }

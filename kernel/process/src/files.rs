@@ -51,7 +51,10 @@ impl Files {
                 slots.extend(table.slots.iter().cloned());
                 let lowest = table.lowest;
                 drop(table);
-                return Ok(Arc::new(Files { domain: self.domain.clone(), table: SpinLock::new(Table { slots, lowest }) }));
+                return Ok(Arc::new(Files {
+                    domain: self.domain.clone(),
+                    table: SpinLock::new(Table { slots, lowest }),
+                }));
             }
         }
     }
@@ -79,7 +82,9 @@ impl Files {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(MAX_DESCRIPTORS);
         let mut table = self.table.lock();
         let start = from.max(table.lowest);
-        let free = (start..table.slots.len()).find(|slot| table.slots[*slot].is_none()).unwrap_or(table.slots.len().max(start));
+        let free = (start..table.slots.len())
+            .find(|slot| table.slots[*slot].is_none())
+            .unwrap_or(table.slots.len().max(start));
         if free >= limit {
             return Err(Errno::EMFILE);
         }
@@ -157,7 +162,10 @@ impl Files {
         let mut slot = 0;
         loop {
             let mut table = self.table.lock();
-            let Some(found) = (slot..table.slots.len()).find(|slot| table.slots[*slot].as_ref().is_some_and(&wanted)) else { return };
+            let Some(found) = (slot..table.slots.len()).find(|slot| table.slots[*slot].as_ref().is_some_and(&wanted))
+            else {
+                return;
+            };
             let entry = table.slots[found].take();
             table.lowest = table.lowest.min(found);
             drop(table);

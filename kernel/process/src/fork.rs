@@ -70,7 +70,8 @@ impl VforkDone {
 
     /// Only the end of the waiting process cuts this short.
     fn wait(&self, parent: &Thread) {
-        self.queue.wait_uninterruptible(|| (self.done.load(Ordering::Acquire) || !parent.process().is_alive()).then_some(()));
+        self.queue
+            .wait_uninterruptible(|| (self.done.load(Ordering::Acquire) || !parent.process().is_alive()).then_some(()));
     }
 }
 
@@ -154,7 +155,12 @@ pub fn clone(parent: &Arc<Thread>, context: &UserContext, request: &CloneRequest
     Ok(tid)
 }
 
-fn new_process(old: &Arc<Process>, space: &Arc<AddressSpace>, pid: Pid, request: &CloneRequest) -> Result<Arc<Process>, Errno> {
+fn new_process(
+    old: &Arc<Process>,
+    space: &Arc<AddressSpace>,
+    pid: Pid,
+    request: &CloneRequest,
+) -> Result<Arc<Process>, Errno> {
     let charge = charge_kernel_bytes(old.domain().memory(), PROCESS_BYTES)?;
     let space = if request.has(flag::CLONE_VM) { space.clone() } else { space.fork()? };
     let handlers = old.handlers.lock().clone();
@@ -163,7 +169,8 @@ fn new_process(old: &Arc<Process>, space: &Arc<AddressSpace>, pid: Pid, request:
     } else {
         handlers.duplicate(request.has(flag::CLONE_CLEAR_SIGHAND))
     };
-    let parent = if request.has(flag::CLONE_PARENT) { old.parent().unwrap_or_else(|| old.clone()) } else { old.clone() };
+    let parent =
+        if request.has(flag::CLONE_PARENT) { old.parent().unwrap_or_else(|| old.clone()) } else { old.clone() };
     let process = Process::new(process::Parts {
         pid,
         pids: old.pids().clone(),
@@ -184,7 +191,12 @@ fn new_process(old: &Arc<Process>, space: &Arc<AddressSpace>, pid: Pid, request:
 }
 
 /// Gives a thread its kernel thread.
-pub(crate) fn attach(thread: &Arc<Thread>, context: UserContext, user: UserState, space: &Arc<AddressSpace>) -> Result<(), Errno> {
+pub(crate) fn attach(
+    thread: &Arc<Thread>,
+    context: UserContext,
+    user: UserState,
+    space: &Arc<AddressSpace>,
+) -> Result<(), Errno> {
     let owner = thread.clone();
     let entry = Box::new(move || run::run(owner, context));
     let name = String::from_utf8_lossy(&thread.name()).into_owned();
@@ -194,7 +206,12 @@ pub(crate) fn attach(thread: &Arc<Thread>, context: UserContext, user: UserState
 }
 
 /// Makes the child visible: in the tree, in its process, under its number.
-fn join_family(parent: &Arc<Thread>, process: &Arc<Process>, thread: &Arc<Thread>, request: &CloneRequest) -> Result<(), Errno> {
+fn join_family(
+    parent: &Arc<Thread>,
+    process: &Arc<Process>,
+    thread: &Arc<Thread>,
+    request: &CloneRequest,
+) -> Result<(), Errno> {
     let pids = process.pids();
     let tree = pids.tree();
     // The process may have been ended meanwhile: nothing new starts in it.

@@ -73,7 +73,11 @@ impl Pids {
         // Groups and sessions outlive the process that they are named after.
         let mut table = self.table.lock();
         let grouped = |number: Pid, table: &Table| {
-            table.processes.values().filter_map(Weak::upgrade).any(|process| process.group() == number || process.session() == number)
+            table
+                .processes
+                .values()
+                .filter_map(Weak::upgrade)
+                .any(|process| process.group() == number || process.session() == number)
         };
         for _ in 0..PID_MAX {
             if table.last >= PID_MAX {
@@ -83,7 +87,8 @@ impl Pids {
             }
             table.last += 1;
             let next = table.last;
-            let used = table.wrapped && (table.threads.contains_key(&next) || table.processes.contains_key(&next) || grouped(next, &table));
+            let used = table.wrapped
+                && (table.threads.contains_key(&next) || table.processes.contains_key(&next) || grouped(next, &table));
             if !used {
                 // Held for the thread that is being made.
                 table.threads.insert(next, Weak::new());

@@ -204,7 +204,13 @@ impl Thread {
     pub fn in_files<T>(&self, act: impl FnOnce(&Context<'_>) -> T) -> T {
         let view = self.place().view();
         let credentials = self.credentials();
-        act(&Context { namespace: &view.namespace, root: &view.root, cwd: &view.cwd, credentials: &credentials, umask: view.umask })
+        act(&Context {
+            namespace: &view.namespace,
+            root: &view.root,
+            cwd: &view.cwd,
+            credentials: &credentials,
+            umask: view.umask,
+        })
     }
 
     /// Makes this thread end at the user boundary.

@@ -69,7 +69,8 @@ fn look(parent: &Arc<Process>, which: Which, wanted: WaitFor) -> Result<Option<W
             Which::Process(pid) => child.pid() == pid,
             Which::Group(group) => child.group() == group,
         };
-        let sends_sigchld = child.exit_signal.load(core::sync::atomic::Ordering::Relaxed) == aios_abi::linux::consts::signal::SIGCHLD;
+        let sends_sigchld =
+            child.exit_signal.load(core::sync::atomic::Ordering::Relaxed) == aios_abi::linux::consts::signal::SIGCHLD;
         if !matches || !wanted.all && sends_sigchld == wanted.clones {
             continue;
         }

@@ -234,10 +234,10 @@ pub(crate) fn tick(at: Instant) {
     }
 }
 
-/// How long CPUs had nothing to run, all together.
+/// How long CPUs had nothing to run, all together, up to when each last found something.
 pub fn idle_time() -> Duration {
     let idle = CPUS.iter().take(cpu::count()).filter_map(|cpu| cpu.idle.get());
-    idle.map(|thread| thread.cpu_time()).sum()
+    idle.map(|thread| Duration::from_nanos(thread.ran.load(Ordering::Relaxed))).sum()
 }
 
 /// Threads in run queues and running, of all threads.

@@ -80,7 +80,11 @@ impl WaitQueue {
     }
 
     /// The same with a deadline.
-    pub fn wait_until_deadline<T>(&self, deadline: Option<Instant>, ready: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
+    pub fn wait_until_deadline<T>(
+        &self,
+        deadline: Option<Instant>,
+        ready: impl FnMut() -> Option<T>,
+    ) -> Result<T, WaitError> {
         self.wait(deadline, true, ready)
     }
 
@@ -98,7 +102,12 @@ impl WaitQueue {
         self.wait(Some(deadline), false, ready).ok()
     }
 
-    fn wait<T>(&self, deadline: Option<Instant>, interruptible: bool, mut ready: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
+    fn wait<T>(
+        &self,
+        deadline: Option<Instant>,
+        interruptible: bool,
+        mut ready: impl FnMut() -> Option<T>,
+    ) -> Result<T, WaitError> {
         if let Some(value) = ready() {
             return Ok(value);
         }
@@ -261,11 +270,15 @@ mod tests {
         for _ in 0..20 {
             let queue = Arc::new(WaitQueue::new());
             let tokens = Arc::new(AtomicUsize::new(0));
-            let take = |tokens: &AtomicUsize| tokens.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).ok();
+            let take = |tokens: &AtomicUsize| {
+                tokens.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).ok()
+            };
             let threads: Vec<_> = (0..8)
                 .map(|_| {
                     let (queue, tokens) = (queue.clone(), tokens.clone());
-                    std::thread::spawn(move || (0..50).for_each(|_| queue.wait_uninterruptible(|| take(&tokens).map(|_| ()))))
+                    std::thread::spawn(move || {
+                        (0..50).for_each(|_| queue.wait_uninterruptible(|| take(&tokens).map(|_| ())))
+                    })
                 })
                 .collect();
             for _ in 0..400 {

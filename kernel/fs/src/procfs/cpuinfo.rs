@@ -12,31 +12,43 @@ use super::Text;
 /// first; `_` is a bit without a name.
 const FEATURES: [(u32, u32, usize, &str); 7] = [
     (
-        1, 0, 3,
+        1,
+        0,
+        3,
         "fpu vme de pse tsc msr pae mce cx8 apic _ sep mtrr pge mca cmov pat pse36 pn clflush _ dts acpi mmx fxsr sse \
          sse2 ss ht tm ia64 pbe",
     ),
     (
-        0x8000_0001, 0, 3,
+        0x8000_0001,
+        0,
+        3,
         "_ _ _ _ _ _ _ _ _ _ _ syscall _ _ _ _ _ _ _ mp nx _ mmxext _ _ fxsr_opt pdpe1gb rdtscp _ lm 3dnowext 3dnow",
     ),
     (
-        1, 0, 2,
+        1,
+        0,
+        2,
         "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm _ pcid dca sse4_1 sse4_2 \
          x2apic movbe popcnt tsc_deadline_timer aes xsave _ avx f16c rdrand hypervisor",
     ),
     (
-        0x8000_0001, 0, 2,
+        0x8000_0001,
+        0,
+        2,
         "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs xop skinit wdt _ lwp \
          fma4 tce",
     ),
     (
-        7, 0, 1,
+        7,
+        0,
+        1,
         "fsgsbase tsc_adjust sgx bmi1 hle avx2 _ smep bmi2 erms invpcid rtm cqm _ mpx rdt_a avx512f avx512dq rdseed adx \
          smap avx512ifma _ clflushopt clwb intel_pt avx512pf avx512er avx512cd sha_ni avx512bw avx512vl",
     ),
     (
-        7, 0, 2,
+        7,
+        0,
+        2,
         "_ avx512vbmi umip pku ospke waitpkg avx512_vbmi2 _ gfni vaes vpclmulqdq avx512_vnni avx512_bitalg tme \
          avx512_vpopcntdq _ la57 _ _ _ _ _ rdpid _ bus_lock_detect cldemote _ movdiri movdir64b enqcmd sgx_lc",
     ),

@@ -67,12 +67,14 @@ fn meminfo(processes: &dyn Processes) -> Result<Vec<u8>, Errno> {
     let available = stats.free.saturating_sub(stats.reserve).min(free);
     let kib = |frames: usize| frames.saturating_mul(PAGE_SIZE / 1024);
     let mut text = Text::new();
-    let mut put = |name: &str, frames: usize| text.put(format_args!("{:<16}{:>8} kB\n", format!("{name}:"), kib(frames)));
+    let mut put =
+        |name: &str, frames: usize| text.put(format_args!("{:<16}{:>8} kB\n", format!("{name}:"), kib(frames)));
     put("MemTotal", total)?;
     put("MemFree", free)?;
     put("MemAvailable", available)?;
     // Not told apart from memory in use.
-    for name in ["Buffers", "Cached", "SwapCached", "Active", "Inactive", "SwapTotal", "SwapFree", "Dirty", "Writeback"] {
+    for name in ["Buffers", "Cached", "SwapCached", "Active", "Inactive", "SwapTotal", "SwapFree", "Dirty", "Writeback"]
+    {
         put(name, 0)?;
     }
     put("AnonPages", account.used().min(total))?;

@@ -127,9 +127,7 @@ impl Directory {
             What::Directory(place) => Arc::new(Directory { instance, subject, place, number, permissions }),
             What::Link(link) => Arc::new(ObjectLink { instance, subject, number, link }),
             What::File(SubjectFile::Memory) => Arc::new(MemoryFile { instance, subject, number, permissions }),
-            What::File(file) => {
-                Arc::new(TextFile::new(instance, SubjectText { subject, file, number, permissions }))
-            }
+            What::File(file) => Arc::new(TextFile::new(instance, SubjectText { subject, file, number, permissions })),
         })
     }
 

@@ -302,7 +302,9 @@ fn the_machine_is_told_in_the_form_that_programs_parse() {
     let blocks = processors.split_terminator("\n\n").count();
     assert_eq!(blocks, kernel_hal::cpu::count());
     assert!(processors.lines().any(|line| line.starts_with("flags\t\t: fpu ") && line.ends_with(" sse2")));
-    assert!(processors.contains("model name\t: Hosted machine\n") && processors.contains("vendor_id\t: HostedMa    \n"));
+    assert!(
+        processors.contains("model name\t: Hosted machine\n") && processors.contains("vendor_id\t: HostedMa    \n")
+    );
     let once = text(&world, "/proc/sys/kernel/random/uuid");
     assert_ne!(once, text(&world, "/proc/sys/kernel/random/uuid"));
     let parts: Vec<&str> = once.trim().split('-').collect();

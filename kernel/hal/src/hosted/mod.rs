@@ -36,14 +36,15 @@ pub(crate) use device::{
     RESERVED_PORTS, in8, in16, in32, map_device, out8, out16, out32, overlaps_ram, read_device, write_device,
 };
 pub(crate) use irq::{msi_address, route_isa};
-pub(crate) use ram::{
-    copy_frame, frame_count, meta, read_any, read_frame, read_phys_word, table, write_frame, write_phys_word, zero_frame,
-};
 pub(crate) use power::{halt, hwcap, identification, log_bytes, reset};
+pub(crate) use ram::{
+    copy_frame, frame_count, meta, read_any, read_frame, read_phys_word, table, write_frame, write_phys_word,
+    zero_frame,
+};
 pub(crate) use random::entropy;
 pub(crate) use task::{
-    adopt_task, current_task, fs_base, gs_base, load_fpu, run_user, save_fpu, set_fs_base, set_gs_base, set_root, switch_task,
-    take_previous_task,
+    adopt_task, current_task, fs_base, gs_base, load_fpu, run_user, save_fpu, set_fs_base, set_gs_base, set_root,
+    switch_task, take_previous_task,
 };
 pub(crate) use tlb::{flush_all, flush_page, share_kernel_half};
 pub(crate) use user::{

@@ -198,8 +198,7 @@ fn write_words(words: &[AtomicU64], offset: usize, from: &[u8]) {
 /// Replaces the bits of `mask`.
 fn update(word: &AtomicU64, mask: u64, new: u64) {
     let mut old = word.load(Ordering::Relaxed);
-    while let Err(now) =
-        word.compare_exchange_weak(old, old & !mask | new & mask, Ordering::Relaxed, Ordering::Relaxed)
+    while let Err(now) = word.compare_exchange_weak(old, old & !mask | new & mask, Ordering::Relaxed, Ordering::Relaxed)
     {
         old = now;
     }

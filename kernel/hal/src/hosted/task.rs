@@ -111,7 +111,11 @@ pub struct Task {
 }
 
 impl Task {
-    pub(crate) fn with_stack(entry: Entry, user: Option<UserState>, _root: Option<Arc<Root>>) -> Result<Task, OutOfMemory> {
+    pub(crate) fn with_stack(
+        entry: Entry,
+        user: Option<UserState>,
+        _root: Option<Arc<Root>>,
+    ) -> Result<Task, OutOfMemory> {
         Ok(Task { baton: Arc::default(), start: SpinLock::new(Some((entry, user))) })
     }
 

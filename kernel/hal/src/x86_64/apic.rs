@@ -94,7 +94,7 @@ pub fn set_timer_rate(ticks: u32, ns: u64) {
 
 /// Makes the timer interrupt come `ns` from now, at the earliest one tick.
 pub fn arm_after(ns: u64) {
-    let ticks = (u128::from(ns) * u128::from(RATE.load(Ordering::Relaxed)) >> 32) as u64;
+    let ticks = ((u128::from(ns) * u128::from(RATE.load(Ordering::Relaxed))) >> 32) as u64;
     write(INITIAL_COUNT, ticks.clamp(1, u64::from(u32::MAX)) as u32);
 }
 

@@ -45,7 +45,7 @@ pub fn init(start: u64) {
 #[inline]
 pub fn monotonic_ns() -> u64 {
     let ticks = msr::read_tsc().saturating_sub(BASE.load(Ordering::Relaxed));
-    (u128::from(ticks) * u128::from(MULT.load(Ordering::Relaxed)) >> SHIFT) as u64
+    ((u128::from(ticks) * u128::from(MULT.load(Ordering::Relaxed))) >> SHIFT) as u64
 }
 
 pub fn wall_offset_ns() -> u64 {

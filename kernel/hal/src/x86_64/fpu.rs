@@ -28,7 +28,9 @@ pub struct FpuState {
 
 pub fn set_xcr0(mask: u64) {
     // SAFETY: the mask has x87 set and only components the processor offers; CR4.OSXSAVE is on.
-    unsafe { asm!("xsetbv", in("ecx") 0, in("eax") mask as u32, in("edx") (mask >> 32) as u32, options(nostack, preserves_flags)) };
+    unsafe {
+        asm!("xsetbv", in("ecx") 0, in("eax") mask as u32, in("edx") (mask >> 32) as u32, options(nostack, preserves_flags))
+    };
 }
 
 impl FpuState {

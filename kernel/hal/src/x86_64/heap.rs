@@ -158,7 +158,7 @@ impl Class {
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_for(&layout) else {
-            return run(large_order(&layout)).unwrap_or(ptr::null_mut());
+            return run(large_order(&layout)).unwrap_or_default();
         };
         let mut state = self.classes[class].lock();
         let slab = if state.partial.is_null() {

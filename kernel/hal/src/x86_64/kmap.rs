@@ -55,7 +55,8 @@ pub fn map(va: u64, phys: Phys, cached: bool) -> Result<(), OutOfMemory> {
     let _tables = TABLES.lock();
     let table = leaf_table(va)?;
     let kind = if cached { 0 } else { UNCACHED };
-    table[(va >> 12 & 511) as usize].store(phys.0 | bits::PRESENT | bits::WRITE | bits::GLOBAL | bits::NO_EXEC | kind, Ordering::Release);
+    table[(va >> 12 & 511) as usize]
+        .store(phys.0 | bits::PRESENT | bits::WRITE | bits::GLOBAL | bits::NO_EXEC | kind, Ordering::Release);
     Ok(())
 }
 

@@ -31,15 +31,15 @@ pub use msr::{halt, interrupts_off, interrupts_on, wait_for_interrupt};
 pub use panic::set_symbols;
 pub use percpu::{cpu_id, preempt_depth, preempt_off, preempt_on};
 pub use phys::{
-    copy_frame, frame_count, meta, overlaps_ram, read_any, read_frame, read_phys, read_phys_word, share_kernel_half, table, write_frame,
-    write_phys, write_phys_word, zero_frame,
+    copy_frame, frame_count, meta, overlaps_ram, read_any, read_frame, read_phys, read_phys_word, share_kernel_half,
+    table, write_frame, write_phys, write_phys_word, zero_frame,
 };
 pub use ports::{RESERVED_PORTS, in8, in16, in32, out8, out16, out32};
 pub use serial::log_bytes;
 pub use start::{cpu_count, entropy};
 pub use task::{
-    Task, adopt_task, current_task, flush_all, flush_page, fs_base, gs_base, load_fpu, save_fpu, set_fs_base, set_gs_base, set_root,
-    switch_task, take_previous_task,
+    Task, adopt_task, current_task, flush_all, flush_page, fs_base, gs_base, load_fpu, save_fpu, set_fs_base,
+    set_gs_base, set_root, switch_task, take_previous_task,
 };
 pub use user::run_user;
 pub use usercopy::{

@@ -19,7 +19,9 @@ pub fn read(msr: u32) -> u64 {
 
 pub fn write(msr: u32, value: u64) {
     // SAFETY: the callers are hal's own; each value keeps the invariants its module states.
-    unsafe { asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack, preserves_flags)) };
+    unsafe {
+        asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack, preserves_flags))
+    };
 }
 
 macro_rules! control_register {

@@ -68,11 +68,12 @@ fn backtrace(out: &mut impl Write) {
     unsafe { asm!("mov {}, rbp", out(reg) frame, options(nostack, nomem, preserves_flags)) };
     for depth in 0..48 {
         // Frame pointers are only followed on kernel stacks and in the image, upwards.
-        if frame % 8 != 0 || frame < super::layout::STACKS {
+        if !frame.is_multiple_of(8) || frame < super::layout::STACKS {
             break;
         }
         // SAFETY: a frame pointer on a mapped stack; were it wild, the fault would panic again and end here.
-        let (next, address) = unsafe { ((frame as *const u64).read_volatile(), (frame as *const u64).add(1).read_volatile()) };
+        let (next, address) =
+            unsafe { ((frame as *const u64).read_volatile(), (frame as *const u64).add(1).read_volatile()) };
         if address < super::layout::KERNEL {
             break;
         }

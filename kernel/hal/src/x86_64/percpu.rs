@@ -93,6 +93,8 @@ pub fn preempt_depth() -> u32 {
 pub fn cpu_id() -> usize {
     let number: u32;
     // SAFETY: a load of this CPU's number.
-    unsafe { asm!("mov {:e}, gs:[{}]", out(reg) number, const NUMBER, options(nostack, pure, readonly, preserves_flags)) };
+    unsafe {
+        asm!("mov {:e}, gs:[{}]", out(reg) number, const NUMBER, options(nostack, pure, readonly, preserves_flags))
+    };
     number as usize
 }

@@ -138,16 +138,23 @@ pub fn read_any(at: u64, into: &mut [u8]) -> bool {
 /// True when a page of `start..end` is RAM that the kernel manages.
 pub fn overlaps_ram(start: u64, end: u64) -> bool {
     (start >> 12..end.div_ceil(PAGE_SIZE as u64)).any(|number| {
-        usize::try_from(number).ok().and_then(|number| meta(Pfn(number))).is_some_and(|meta| !meta.kind_is(frame::Kind::Reserved))
+        usize::try_from(number)
+            .ok()
+            .and_then(|number| meta(Pfn(number)))
+            .is_some_and(|meta| !meta.kind_is(frame::Kind::Reserved))
     })
 }
 
 /// Takes over RAM: extends the direct map over all of it, makes the metadata, marks what is free.
 pub fn init(regions: &[MemoryRegion]) {
-    let usable = || regions.iter().filter(|region| region.kind == memory_kind::USABLE).map(whole_frames).filter(|r| !r.is_empty());
+    let usable = || {
+        regions.iter().filter(|region| region.kind == memory_kind::USABLE).map(whole_frames).filter(|r| !r.is_empty())
+    };
     let end = regions
         .iter()
-        .filter(|region| matches!(region.kind, memory_kind::USABLE | memory_kind::KERNEL | memory_kind::ACPI_RECLAIMABLE))
+        .filter(|region| {
+            matches!(region.kind, memory_kind::USABLE | memory_kind::KERNEL | memory_kind::ACPI_RECLAIMABLE)
+        })
         .map(|region| region.start.saturating_add(region.len).min(DIRECT_LEN))
         .max()
         .unwrap_or(0)
@@ -155,7 +162,8 @@ pub fn init(regions: &[MemoryRegion]) {
     let bytes = end * size_of::<Meta>();
     let frames = bytes.div_ceil(PAGE_SIZE);
     // The metadata goes into the first usable run above 1 MiB that can hold it and lies in the boot's direct map.
-    let Some(home) = usable().find(|range| range.end <= 4 << 18 && range.start >= 256 && range.len() > frames + 64) else {
+    let Some(home) = usable().find(|range| range.end <= 4 << 18 && range.start >= 256 && range.len() > frames + 64)
+    else {
         panic!("no room for {bytes} bytes of frame metadata");
     };
     extend_direct_map(home.start + frames..home.end, end);
@@ -170,10 +178,11 @@ pub fn init(regions: &[MemoryRegion]) {
     for range in usable() {
         for number in range {
             // Page 0 stays reserved: a null physical address is never valid.
-            if number != 0 && !(home.start..home.start + frames + taken).contains(&number) {
-                if let Some(meta) = meta(Pfn(number)) {
-                    meta.set_free();
-                }
+            if number != 0
+                && !(home.start..home.start + frames + taken).contains(&number)
+                && let Some(meta) = meta(Pfn(number))
+            {
+                meta.set_free();
             }
         }
     }

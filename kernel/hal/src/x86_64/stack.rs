@@ -51,8 +51,11 @@ impl KernelStack {
         };
         let mut frames = [Pfn(0); PAGES];
         for index in 0..PAGES {
-            let made = frame::take(0, Kind::Heap, AccountId::KERNEL)
-                .and_then(|pfn| kmap::map(page_address(slot, index), pfn.phys(), true).inspect_err(|_| frame::release(pfn)).map(|()| pfn));
+            let made = frame::take(0, Kind::Heap, AccountId::KERNEL).and_then(|pfn| {
+                kmap::map(page_address(slot, index), pfn.phys(), true)
+                    .inspect_err(|_| frame::release(pfn))
+                    .map(|()| pfn)
+            });
             match made {
                 Ok(pfn) => frames[index] = pfn,
                 Err(error) => {
@@ -69,7 +72,6 @@ impl KernelStack {
     pub fn top(&self) -> u64 {
         STACKS + (self.slot + 1) * SLOT
     }
-
 }
 
 fn page_address(slot: u64, index: usize) -> u64 {
@@ -78,7 +80,7 @@ fn page_address(slot: u64, index: usize) -> u64 {
 
 /// True when `address` is in the unmapped part below some stack.
 pub fn is_guard(address: u64) -> bool {
-    address >= STACKS && address < STACKS + (1 << 39) && address % SLOT < SLOT - PAGES as u64 * 4096
+    (STACKS..STACKS + (1 << 39)).contains(&address) && address % SLOT < SLOT - PAGES as u64 * 4096
 }
 
 impl Drop for KernelStack {

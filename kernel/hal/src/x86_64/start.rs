@@ -104,4 +104,3 @@ pub fn entropy() -> u32 {
     }
     (mixed ^ mixed >> 32) as u32
 }
-

@@ -68,7 +68,11 @@ pub struct Task {
 unsafe impl Sync for Task {}
 
 impl Task {
-    pub(crate) fn with_stack(entry: Entry, user: Option<UserState>, root: Option<Arc<Root>>) -> Result<Task, OutOfMemory> {
+    pub(crate) fn with_stack(
+        entry: Entry,
+        user: Option<UserState>,
+        root: Option<Arc<Root>>,
+    ) -> Result<Task, OutOfMemory> {
         let stack = KernelStack::new()?;
         // What `switch_stacks` pops: six registers and the address to go on at. `task_begin` pushes one word more before it
         // calls, so that the stack is aligned there as the ABI wants it.
@@ -99,7 +103,6 @@ impl Task {
             entry: SpinLock::new(None),
         }
     }
-
 }
 
 /// The task of this CPU as a plain reference, for code that finishes before anything can switch.
@@ -279,4 +282,3 @@ pub fn load_fpu(state: FpuState) {
         msr::interrupts_on();
     }
 }
-

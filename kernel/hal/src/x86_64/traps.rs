@@ -14,8 +14,8 @@ use core::cell::UnsafeCell;
 use super::{apic, features, gdt, layout, msr, percpu, stack, usercopy};
 use crate::addr::Virt;
 use crate::irq;
-use crate::usermem::{self, Access};
 use crate::user::Registers;
+use crate::usermem::{self, Access};
 
 pub const DEBUG: u64 = 1;
 pub const NMI: u64 = 2;
@@ -311,7 +311,11 @@ fn kernel_page_fault(frame: &mut Registers) {
         panic!("{what}: address {address}, at {:#x}, error {:#x}", frame.rip, frame.error);
     };
     let interrupts = frame.rflags & 0x200 != 0;
-    assert!(interrupts && percpu::preempt_depth() == 0, "user memory touched under a spinning lock, at {:#x}", frame.rip);
+    assert!(
+        interrupts && percpu::preempt_depth() == 0,
+        "user memory touched under a spinning lock, at {:#x}",
+        frame.rip
+    );
     msr::interrupts_on();
     let resolved = usermem::resolve(address, fault_access(frame.error));
     msr::interrupts_off();

@@ -50,6 +50,11 @@ pub fn set_randomize(on: bool) {
     RANDOMIZE.store(on, Ordering::Relaxed);
 }
 
+/// Whether they are.
+pub fn is_random() -> bool {
+    RANDOMIZE.load(Ordering::Relaxed)
+}
+
 /// Which program.
 #[derive(Clone, Copy)]
 pub struct Program<'a> {

@@ -7,6 +7,7 @@ use kernel_fs::procfs::{Entry, Processes, Text, register};
 use kernel_hal::{cpu, time};
 
 use super::stat::ticks;
+use crate::exec;
 use crate::files::MAX_DESCRIPTORS;
 use crate::ids::PID_MAX;
 
@@ -17,7 +18,10 @@ pub fn register_machine() {
     register("loadavg", Entry::new(load_average));
     register("sys/kernel/pid_max", Entry::constant(PID_MAX));
     register("sys/kernel/threads-max", Entry::constant(PID_MAX));
-    register("sys/kernel/randomize_va_space", Entry::constant(2));
+    register(
+        "sys/kernel/randomize_va_space",
+        Entry::new(|_| Ok(if exec::is_random() { b"2\n" } else { b"0\n" }.to_vec())).fixed(),
+    );
     register("sys/fs/nr_open", Entry::constant(MAX_DESCRIPTORS));
     // Each agent has a limit of its own.
     register("sys/fs/file-max", Entry::constant(i64::MAX));
@@ -39,11 +43,10 @@ fn stat(processes: &dyn Processes) -> Result<Vec<u8>, Errno> {
     for number in 0..count {
         text.put(format_args!("cpu{number} {} 0 0 {} 0 0 0 0 0 0\n", ticks(busy / count), ticks(idle / count)))?;
     }
-    let started = time::wall_clock().saturating_sub(time::now().since(time::Instant(0)));
     let (running, _) = kernel_sched::load();
     text.put(format_args!(
         "btime {}\nprocesses {}\nprocs_running {running}\nprocs_blocked 0\n",
-        started.as_secs(),
+        time::wall_offset_ns() / 1_000_000_000,
         processes.numbers().last().copied().unwrap_or(0),
     ))?;
     Ok(text.into_bytes())
@@ -52,7 +55,8 @@ fn stat(processes: &dyn Processes) -> Result<Vec<u8>, Errno> {
 fn uptime() -> Result<Vec<u8>, Errno> {
     let mut text = Text::new();
     let (idle, _) = processor_time();
-    let mut put = |ns: u64, end: &str| text.put(format_args!("{}.{:02}{end}", ns / 1_000_000_000, ns / 10_000_000 % 100));
+    let mut put =
+        |ns: u64, end: &str| text.put(format_args!("{}.{:02}{end}", ns / 1_000_000_000, ns / 10_000_000 % 100));
     put(time::now().0, " ")?;
     put(idle, "\n")?;
     Ok(text.into_bytes())

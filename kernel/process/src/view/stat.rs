@@ -102,7 +102,8 @@ pub(super) fn stat(found: &Found, text: &mut Text) -> Result<(), Errno> {
         process.group(),
         process.session(),
     ))?;
-    let unsigned = |text: &mut Text, values: &[u64]| values.iter().try_for_each(|value| text.put(format_args!(" {value}")));
+    let unsigned =
+        |text: &mut Text, values: &[u64]| values.iter().try_for_each(|value| text.put(format_args!(" {value}")));
     // 9 to 17: flags, faults, time in the program; this kernel does not tell it from time in calls.
     unsigned(
         text,

@@ -142,12 +142,17 @@ mod tests {
 
     #[test]
     fn processors_are_told_as_linux_does() {
-        for (count, expected) in [(1, "1\t0"), (2, "3\t0-1"), (5, "1f\t0-4"), (32, "ffffffff\t0-31"), (40, "ff,ffffffff\t0-39")] {
+        for (count, expected) in
+            [(1, "1\t0"), (2, "3\t0-1"), (5, "1f\t0-4"), (32, "ffffffff\t0-31"), (40, "ff,ffffffff\t0-39")]
+        {
             let mut text = Text::new();
             processors(count, &mut text).expect("memory");
             let text = String::from_utf8(text.into_bytes()).expect("text");
             let (mask, list) = expected.split_once('\t').expect("two");
-            assert!(text.starts_with(&std::format!("Cpus_allowed:\t{mask}\nCpus_allowed_list:\t{list}\n")), "{count}: {text}");
+            assert!(
+                text.starts_with(&std::format!("Cpus_allowed:\t{mask}\nCpus_allowed_list:\t{list}\n")),
+                "{count}: {text}"
+            );
         }
     }
 }

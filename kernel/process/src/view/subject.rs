@@ -3,6 +3,7 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use core::time::Duration;
 
 use aios_abi::Errno;
 use kernel_fs::procfs::{Subject, SubjectFile, SubjectLink, Text};
@@ -106,7 +107,7 @@ impl Subject for View {
 
     fn started(&self) -> Timestamp {
         let Ok(found) = self.found() else { return Timestamp::default() };
-        time::wall_clock().saturating_sub(time::now().since(found.process.started())).into()
+        Duration::from_nanos(time::wall_offset_ns().saturating_add(found.process.started().0)).into()
     }
 
     fn threads(&self) -> Vec<Pid> {
@@ -209,9 +210,7 @@ impl Subject for View {
         Ok(match link {
             SubjectLink::WorkingDirectory => thread()?.place().view().cwd.clone(),
             SubjectLink::Root => thread()?.place().view().root.clone(),
-            SubjectLink::Executable => {
-                found.process.executable.lock().as_ref().ok_or(Errno::ENOENT)?.path().clone()
-            }
+            SubjectLink::Executable => found.process.executable.lock().as_ref().ok_or(Errno::ENOENT)?.path().clone(),
             SubjectLink::Descriptor(number) => descriptors::file(&found, number)?.path().clone(),
         })
     }

@@ -254,10 +254,7 @@ fn mounts_are_told_with_flags_and_escapes() {
     let last = text.lines().last().expect("a line");
     let root = scene.world.view.root.mount.id();
     let minor = mount.root().inode().metadata().expect("metadata").device.minor;
-    assert_eq!(
-        last,
-        std::format!("{} {root} 0:{minor} / /a\\040b ro,nosuid - tmpfs \\043src ro", mount.id())
-    );
+    assert_eq!(last, std::format!("{} {root} 0:{minor} / /a\\040b ro,nosuid - tmpfs \\043src ro", mount.id()));
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn setrlimit(call: &mut Call<'_>) -> CallResult {
     let limit: Rlimit = call.read(call.ptr(1))?;
     call.process().limits.set(call.uint(0), limit, privileged(call))?;
     crate::memory::apply_limits(call);
+    call.process().timers.watch_limit()?;
     Ok(0)
 }
 
@@ -69,6 +70,7 @@ fn prlimit64(call: &mut Call<'_>) -> CallResult {
         if Arc::ptr_eq(&target, call.process()) {
             crate::memory::apply_limits(call);
         }
+        target.timers.watch_limit()?;
     }
     if call.arg(3) != 0 {
         call.write(call.ptr(3), &old)?;

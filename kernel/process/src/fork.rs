@@ -187,6 +187,7 @@ fn new_process(
         charge,
     });
     process.persona.store(old.persona.load(Ordering::Relaxed), Ordering::Relaxed);
+    process.timers.watch_limit()?;
     Ok(process)
 }
 

@@ -12,8 +12,9 @@ use core::time::Duration;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::itimer::{ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL};
-use aios_abi::linux::consts::signal::{SIGALRM, SIGPROF, SIGVTALRM};
-use aios_abi::linux::consts::{SIGRTMIN, si_code};
+use aios_abi::linux::consts::resource::RLIMIT_CPU;
+use aios_abi::linux::consts::signal::{SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU};
+use aios_abi::linux::consts::{RLIM_INFINITY, SIGRTMIN, si_code};
 use aios_abi::linux::structs::Siginfo;
 use kernel_hal::cpu;
 use kernel_hal::time::{Instant, now};
@@ -26,6 +27,7 @@ use crate::Process;
 
 /// The least time between two looks at a timer that has not run out, in nanoseconds.
 const TICK: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
 
 /// Time left and repetition, in nanoseconds; 0 for none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -82,6 +84,8 @@ pub(super) struct Inner {
     profile: Alarm,
     pub(super) posix: BTreeMap<i32, PosixTimer>,
     pub(super) next_id: i32,
+    /// Processor time at which `SIGXCPU` is sent again, nanoseconds.
+    warned: u64,
     entry: Option<clock::Key>,
     stopped: bool,
 }
@@ -103,6 +107,21 @@ impl Times {
     pub fn of(process: Option<&Process>) -> Times {
         Times { now: now().0, cpu: process.map_or(0, cpu_time) }
     }
+}
+
+/// `RLIMIT_CPU` in nanoseconds; no limit is the largest number.
+#[derive(Clone, Copy)]
+struct CpuLimit {
+    soft: u64,
+    hard: u64,
+}
+
+/// The limit, if there is one.
+fn cpu_limit(process: &Process) -> Option<CpuLimit> {
+    let limit = process.limits.get(RLIMIT_CPU).ok()?;
+    // As on Linux, nothing is a second.
+    let nanos = |seconds: u64| seconds.max(1).saturating_mul(SECOND);
+    (limit.current != RLIM_INFINITY).then(|| CpuLimit { soft: nanos(limit.current), hard: nanos(limit.maximum) })
 }
 
 /// Processor time of all threads, living and gone.
@@ -150,6 +169,19 @@ impl IntervalTimers {
         Ok(old)
     }
 
+    /// Watches the limit on processor time (`RLIMIT_CPU`): called when it is set, and for a new process.
+    ///
+    /// `ENOMEM` when there is no room for the clock's thread.
+    pub fn watch_limit(&self) -> Result<(), Errno> {
+        let limited = self.process().is_some_and(|process| process.limits.current(RLIMIT_CPU) != RLIM_INFINITY);
+        if limited {
+            clock::start()?;
+            self.inner.lock().warned = 0;
+            self.arrange(self.times());
+        }
+        Ok(())
+    }
+
     /// The process ends: no timer of it runs out any more.
     pub fn stop(&self) {
         let (entry, timers) = {
@@ -175,8 +207,9 @@ impl IntervalTimers {
     pub(super) fn arrange(&self, times: Times) {
         let process = self.process.upgrade();
         let threads = process.as_deref().map_or(1, Process::thread_count).clamp(1, cpu::count().max(1)) as u64;
+        let limit = process.as_deref().and_then(cpu_limit);
         let mut inner = self.inner.lock();
-        let next = if inner.stopped { None } else { inner.next_look(times, threads) };
+        let next = if inner.stopped { None } else { inner.next_look(times, threads, limit) };
         let old = inner.entry.take();
         if let Some(old) = old {
             clock::remove(old);
@@ -208,6 +241,9 @@ impl IntervalTimers {
             }
             posix = inner.expire_posix(times);
         }
+        if let Some(limit) = cpu_limit(process) {
+            self.enforce(process, limit, times.cpu);
+        }
         for info in due {
             let ignored = ignores(process, info.signo as u32);
             send_to_process(process, info);
@@ -218,6 +254,24 @@ impl IntervalTimers {
         }
         self.send_posix(process, posix);
         self.arrange(self.times());
+    }
+
+    /// Over the soft limit the process is told each second, over the hard one it ends.
+    fn enforce(&self, process: &Arc<Process>, limit: CpuLimit, used: u64) {
+        if used >= limit.hard {
+            return send_to_process(process, Siginfo::kernel(SIGKILL));
+        }
+        let told = {
+            let mut inner = self.inner.lock();
+            let due = used >= limit.soft.max(inner.warned);
+            if due {
+                inner.warned = used.saturating_add(SECOND);
+            }
+            due
+        };
+        if told {
+            send_to_process(process, Siginfo::kernel(SIGXCPU));
+        }
     }
 
     /// A signal was taken: the timer that sent it, if one did, is set again, and what it missed meanwhile is told.
@@ -258,7 +312,7 @@ impl Inner {
         real.left(now)
     }
 
-    fn next_look(&self, times: Times, threads: u64) -> Option<u64> {
+    fn next_look(&self, times: Times, threads: u64, limit: Option<CpuLimit>) -> Option<u64> {
         let cpu = |alarm: &Alarm, used: u64| {
             let left = alarm.deadline?.saturating_sub(used);
             Some(times.now.saturating_add((left / threads).max(TICK)))
@@ -268,7 +322,14 @@ impl Inner {
             TimerClock::ProcessCpu => cpu(&timer.alarm, times.cpu),
             TimerClock::ThreadCpu(_) => cpu(&timer.alarm, timer.time(times)),
         });
-        let fixed = [self.real.deadline, cpu(&self.virtual_time, times.cpu), cpu(&self.profile, times.cpu)];
+        let limit =
+            limit.map(|limit| Alarm { deadline: Some(limit.soft.max(self.warned).min(limit.hard)), interval: 0 });
+        let fixed = [
+            self.real.deadline,
+            cpu(&self.virtual_time, times.cpu),
+            cpu(&self.profile, times.cpu),
+            limit.and_then(|limit| cpu(&limit, times.cpu)),
+        ];
         fixed.into_iter().flatten().chain(posix).min()
     }
 }
@@ -307,9 +368,13 @@ mod tests {
     fn processor_time_is_looked_at_no_later_than_it_can_run_out() {
         let mut inner = Inner::default();
         inner.profile = Alarm::set(0, Interval { value: 40 * TICK, interval: 0 });
-        assert_eq!(inner.next_look(Times { now: 0, cpu: 0 }, 2), Some(20 * TICK));
-        assert_eq!(inner.next_look(Times { now: 7, cpu: 40 * TICK }, 2), Some(7 + TICK));
+        assert_eq!(inner.next_look(Times { now: 0, cpu: 0 }, 2, None), Some(20 * TICK));
+        assert_eq!(inner.next_look(Times { now: 7, cpu: 40 * TICK }, 2, None), Some(7 + TICK));
+        let limit = CpuLimit { soft: 10 * TICK, hard: 30 * TICK };
+        assert_eq!(inner.next_look(Times { now: 0, cpu: 0 }, 1, Some(limit)), Some(10 * TICK));
+        inner.warned = 50 * TICK;
+        assert_eq!(inner.next_look(Times { now: 0, cpu: 0 }, 1, Some(limit)), Some(30 * TICK));
         inner.real = Alarm::set(3, Interval { value: 5, interval: 0 });
-        assert_eq!(inner.next_look(Times { now: 3, cpu: 0 }, 2), Some(8));
+        assert_eq!(inner.next_look(Times { now: 3, cpu: 0 }, 2, None), Some(8));
     }
 }

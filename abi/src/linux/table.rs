@@ -198,7 +198,7 @@ calls! {
     132 UTIME utime, Full, (path: Path, times: In(S::Other("utimbuf"))) -> Zero;
     133 MKNOD mknod, Full, (path: Path, mode: Mode, dev: Dev) -> Zero;
     134 USELIB uselib, Refused(Errno::ENOSYS), (library: Path) -> Zero, "only for a.out shared libraries";
-    135 PERSONALITY personality, Missing, (persona: Hex) -> Hex;
+    135 PERSONALITY personality, Partial, (persona: Hex) -> Hex, "only Linux itself, with or without ADDR_NO_RANDOMIZE";
     136 USTAT ustat, Refused(Errno::ENOSYS), (dev: Dev, ubuf: Out(S::Other("ustat"))) -> Zero, "deprecated in favour of statfs";
     137 STATFS statfs, Full, (path: Path, buf: Out(S::Statfs)) -> Zero;
     138 FSTATFS fstatfs, Full, (fd: Fd, buf: Out(S::Statfs)) -> Zero;

@@ -462,10 +462,15 @@ fn arch_prctl(call: &mut Call<'_>) -> CallResult {
     }
 }
 
-/// There is one personality; asking for it, or for it once more, succeeds.
+/// There is one personality, Linux's; of its flags programs may turn off the randomising of addresses.
 fn personality(call: &mut Call<'_>) -> CallResult {
-    match call.uint(0) {
-        u32::MAX | persona::PER_LINUX => Ok(persona::PER_LINUX as usize),
-        _ => Err(Errno::EINVAL),
+    let own = &call.process().persona;
+    let wanted = call.uint(0);
+    if wanted == u32::MAX {
+        return Ok(own.load(Ordering::Relaxed) as usize);
     }
+    if wanted & !persona::ADDR_NO_RANDOMIZE != persona::PER_LINUX {
+        return Err(Errno::EINVAL);
+    }
+    Ok(own.swap(wanted, Ordering::Relaxed) as usize)
 }

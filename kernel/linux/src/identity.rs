@@ -204,6 +204,9 @@ fn getgroups(call: &mut Call<'_>) -> CallResult {
     if room < groups.len() {
         return Err(Errno::EINVAL);
     }
+    if groups.is_empty() {
+        return Ok(0);
+    }
     call.write(call.ptr(1), &groups[..])?;
     Ok(groups.len())
 }

@@ -159,20 +159,22 @@ fn sched_getscheduler(call: &mut Call<'_>) -> CallResult {
     if call.int(0) < 0 {
         return Err(Errno::EINVAL);
     }
-    thread(call, call.int(0))?;
-    Ok(policy::SCHED_NORMAL as usize)
+    Ok(thread(call, call.int(0))?.policy.load(Ordering::Relaxed) as usize)
 }
 
-/// Only the fair policies; real-time classes are refused to agents without the right, and there are none yet.
+/// The fair policies are remembered and treated alike; there is no real-time class to ask for.
 fn sched_setscheduler(call: &mut Call<'_>) -> CallResult {
     let (tid, wanted) = (call.int(0), call.uint(1) & !policy::SCHED_RESET_ON_FORK);
     if tid < 0 || call.arg(2) == 0 || call.int(1) < 0 {
         return Err(Errno::EINVAL);
     }
     let param: SchedParam = call.read(call.ptr(2))?;
-    thread(call, tid)?;
+    let target = thread(call, tid)?;
     match wanted {
-        policy::SCHED_NORMAL | policy::SCHED_BATCH | policy::SCHED_IDLE if param.priority == 0 => Ok(0),
+        policy::SCHED_NORMAL | policy::SCHED_BATCH | policy::SCHED_IDLE if param.priority == 0 => {
+            target.policy.store(wanted, Ordering::Relaxed);
+            Ok(0)
+        }
         policy::SCHED_FIFO | policy::SCHED_RR if (1..=99).contains(&param.priority) => Err(Errno::EPERM),
         _ => Err(Errno::EINVAL),
     }

@@ -7,7 +7,8 @@ use aios_abi::linux::consts::{MAP_TYPE, map as map_flag, mremap as remap_flag, p
 use aios_abi::linux::structs::Iovec;
 use aios_abi::linux::table::nr;
 use kernel_fs::vfs::mount_flags;
-use kernel_hal::addr::{PAGE_SIZE, Virt};
+use kernel_fs::{DeviceNumber, File, FileType};
+use kernel_hal::addr::{PAGE_SIZE, Virt, is_user_range};
 use kernel_hal::paging::Prot;
 use kernel_hal::usermem;
 use kernel_mm::{AddressSpace, Limits, MapBacking, MapFlags, MapRequest, RemapFlags};
@@ -75,10 +76,10 @@ fn mmap(call: &mut Call<'_>) -> CallResult {
     };
     let backing = match file {
         None => MapBacking::Anonymous,
+        Some(_) if call.arg(1) == 0 => return Err(Errno::EINVAL),
+        // A mapping of `/dev/zero` is one of zeros (`mem(4)`).
+        Some(file) if is_zero_device(&file) => MapBacking::Anonymous,
         Some(file) => {
-            if call.arg(1) == 0 {
-                return Err(Errno::EINVAL);
-            }
             let max = Prot {
                 read: file.is_readable(),
                 write: file.is_writable(),
@@ -104,6 +105,10 @@ fn mmap(call: &mut Call<'_>) -> CallResult {
         label: "",
     };
     Ok(space(call)?.map(request)?.0 as usize)
+}
+
+fn is_zero_device(file: &File) -> bool {
+    file.kind() == FileType::CharDevice && file.metadata().is_ok_and(|metadata| metadata.special == DeviceNumber::new(1, 5))
 }
 
 fn munmap(call: &mut Call<'_>) -> CallResult {
@@ -169,6 +174,9 @@ fn mincore(call: &mut Call<'_>) -> CallResult {
     let pages = len.div_ceil(PAGE_SIZE as u64);
     if start.checked_add(pages.saturating_mul(PAGE_SIZE as u64)).is_none_or(|end| end.0 > kernel_hal::addr::USER_END) {
         return Err(Errno::ENOMEM);
+    }
+    if !is_user_range(out, pages as usize) {
+        return Err(Errno::EFAULT);
     }
     let space = space(call)?;
     let mut chunk = [0; 256];

@@ -236,7 +236,15 @@ fn waitid(call: &mut Call<'_>) -> CallResult {
         all: options & wait_flag::__WALL != 0,
         clones: options & wait_flag::__WCLONE != 0,
     };
-    let waited = wait::wait(call.process(), which, wanted)?;
+    let waited = match wait::wait(call.process(), which, wanted) {
+        Ok(waited) => waited,
+        // As on Linux, the structure is written even then, and a bad address is the error that is reported.
+        Err(error) if call.arg(2) != 0 && !error.is_restart() => {
+            call.write(call.ptr(2), &Siginfo::default())?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
     if call.arg(4) != 0
         && let Some(waited) = &waited
     {

@@ -27,7 +27,8 @@ fn getrandom(call: &mut Call<'_>) -> CallResult {
         let count = (len - done).min(chunk.len());
         let bytes = chunk.get_mut(..count).ok_or(Errno::EFAULT)?;
         random::fill(bytes);
-        if usermem::copy_out(Virt(buffer.0 + done as u64), bytes).is_err() {
+        if let Err(fault) = usermem::copy_out(Virt(buffer.0 + done as u64), bytes) {
+            done += fault.copied;
             return if done > 0 { Ok(done) } else { Err(Errno::EFAULT) };
         }
         done += count;

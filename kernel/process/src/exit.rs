@@ -215,6 +215,8 @@ pub(crate) fn reap(process: &Arc<Process>) {
             }
         }
         drop(removed);
+        // Another thread may wait for this very child, which is gone now.
+        parent.child_events.wake_all();
     }
     pids.retire_process(process.pid());
     drop(tree);

@@ -52,6 +52,8 @@ pub struct Thread {
     pub(crate) vfork: SpinLock<Option<Arc<crate::fork::VforkDone>>>,
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: AtomicU32,
+    /// `SCHED_*`.
+    pub policy: AtomicU32,
     /// `PR_SET_TIMERSLACK`, in nanoseconds.
     pub timer_slack: AtomicU64,
     /// This thread alone ends (`exit(2)`); the reason is the process's if it is the last.
@@ -95,6 +97,7 @@ impl Thread {
             restart: SpinLock::new(None),
             vfork: SpinLock::new(None),
             parent_death_signal: AtomicU32::new(0),
+            policy: AtomicU32::new(0),
             timer_slack: AtomicU64::new(50_000),
             ending: SpinLock::new(None),
             _hold: parts.hold,

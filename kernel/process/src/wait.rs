@@ -74,7 +74,9 @@ fn look(parent: &Arc<Process>, which: Which, wanted: WaitFor) -> Result<Option<W
         if !matches || !wanted.all && sends_sigchld == wanted.clones {
             continue;
         }
-        candidates = true;
+        // The dead have nothing to report but their end.
+        let dead = matches!(child.state(), State::Zombie(_) | State::Reaped);
+        candidates |= wanted.exited || !dead;
         if let Some(event) = happened(&child, wanted) {
             let mut usage = child.usage();
             usage.add(child.children_usage());

@@ -120,9 +120,10 @@ fn in_aios(place: &Path, names: &[String]) -> Result<(PathBuf, Casualties)> {
     let machines = thread::available_parallelism().map_or(1, usize::from).min(names.len()).max(1);
     let shares: Vec<(usize, Vec<String>)> =
         (0..machines).map(|index| (index, names.iter().skip(index).step_by(machines).cloned().collect())).collect();
-    // Whatever the machines share is built once, before they start.
-    booted::machine("base", place)?;
-    let results = parallel(&shares, |(index, names)| run_share(place, *index, names));
+    // Built once, before anything runs.
+    let shares = shares.into_iter().map(|(index, names)| Ok((index, names, machine(place, index)?)));
+    let shares = shares.collect::<Result<Vec<_>>>()?;
+    let results = parallel(&shares, |(index, names, machine)| run_share(place, *index, names, machine));
     let mut casualties = Casualties::new();
     for result in results {
         casualties.extend(result?);
@@ -131,12 +132,13 @@ fn in_aios(place: &Path, names: &[String]) -> Result<(PathBuf, Casualties)> {
 }
 
 /// Runs some programs in one machine after the other until all have run.
-fn run_share(place: &Path, index: usize, names: &[String]) -> Result<Casualties> {
+fn run_share(place: &Path, index: usize, names: &[String], machine: &Machine) -> Result<Casualties> {
     let mut casualties = Casualties::new();
     let mut left = names;
     let mut why = String::new();
     for _ in 0..MACHINES {
-        let Some(ending) = run_machine(&agent(place, index, left)?)? else { return Ok(casualties) };
+        paths::write_if_changed(&place.join(list(index)), (left.join("\n") + "\n").as_bytes())?;
+        let Some(ending) = run_machine(machine)? else { return Ok(casualties) };
         why = ending.why;
         let started = left.iter().rposition(|name| ending.console.contains(&format!("run {name}\n")));
         let finished = left.iter().rposition(|name| ending.console.contains(&format!("ran {name} ")));
@@ -185,18 +187,21 @@ fn run_machine(machine: &Machine) -> Result<Option<Ending>> {
     Ok(Some(Ending { why, console }))
 }
 
-/// An agent that runs the given programs, and a machine for it.
-fn agent(place: &Path, index: usize, names: &[String]) -> Result<Machine> {
+/// Name of the file with the programs that a machine is to run.
+fn list(index: usize) -> String {
+    format!("list{index}")
+}
+
+/// A machine with an agent that runs the programs in the list of this number.
+fn machine(place: &Path, index: usize) -> Result<Machine> {
     let dir = place.join(format!("agent{index}"));
-    let list = format!("list{index}");
-    let words: Vec<String> =
-        ["/share/runner", "/share/bin", "/share/out", "/tmp/linux", LIMIT_THERE, &format!("@/share/{list}")]
-            .iter()
-            .map(|word| format!("{word:?}"))
-            .collect();
+    let list = format!("@/share/{}", list(index));
+    let words: Vec<String> = ["/share/runner", "/share/bin", "/share/out", "/tmp/linux", LIMIT_THERE, &list]
+        .iter()
+        .map(|word| format!("{word:?}"))
+        .collect();
     let manifest = format!("name = \"linux\"\nimage = \"base\"\ncommand = [{}]\n", words.join(", "));
     paths::write_if_changed(&dir.join("agent.toml"), manifest.as_bytes())?;
-    paths::write_if_changed(&place.join(list), (names.join("\n") + "\n").as_bytes())?;
     Ok(booted::machine("base", &dir)?.share("share", place, true).word("aios.share"))
 }
 

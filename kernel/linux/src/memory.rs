@@ -108,7 +108,8 @@ fn mmap(call: &mut Call<'_>) -> CallResult {
 }
 
 fn is_zero_device(file: &File) -> bool {
-    file.kind() == FileType::CharDevice && file.metadata().is_ok_and(|metadata| metadata.special == DeviceNumber::new(1, 5))
+    file.kind() == FileType::CharDevice
+        && file.metadata().is_ok_and(|metadata| metadata.special == DeviceNumber::new(1, 5))
 }
 
 fn munmap(call: &mut Call<'_>) -> CallResult {

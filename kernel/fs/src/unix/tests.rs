@@ -61,7 +61,7 @@ fn a_closed_side_is_seen() {
 #[test]
 fn everything_arrives_in_order_through_a_full_channel() {
     let (one, other) = pair(&account(), SocketKind::Stream, MAKER, 0);
-    let bytes: Vec<u8> = (0..700_000u32).map(|at| (at * 7 >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..700_000u32).map(|at| ((at * 7) >> 3) as u8).collect();
     let sent = bytes.clone();
     let sender = std::thread::spawn(move || write(&one, &sent));
     let how = Receive { fill: true, ..Receive::default() };

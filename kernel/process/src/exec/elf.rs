@@ -102,7 +102,8 @@ impl Header {
             _ => return None,
         };
         let header_count = u16_at(bytes, 56)?;
-        if usize::from(u16_at(bytes, 54)?) != PROGRAM_HEADER || !(1..=MAX_HEADERS).contains(&usize::from(header_count)) {
+        if usize::from(u16_at(bytes, 54)?) != PROGRAM_HEADER || !(1..=MAX_HEADERS).contains(&usize::from(header_count))
+        {
             return None;
         }
         Some(Header { relocatable, entry: u64_at(bytes, 24)?, headers_at: u64_at(bytes, 32)?, header_count })
@@ -121,8 +122,13 @@ impl Image {
         if table.len() < header.headers_len() {
             return Err(Errno::ENOEXEC);
         }
-        let mut image =
-            Image { header, segments: Vec::new(), interpreter: None, executable_stack: false, alignment: PAGE_SIZE as u64 };
+        let mut image = Image {
+            header,
+            segments: Vec::new(),
+            interpreter: None,
+            executable_stack: false,
+            alignment: PAGE_SIZE as u64,
+        };
         for bytes in table.chunks_exact(PROGRAM_HEADER).take(usize::from(header.header_count)) {
             image.take(bytes)?;
         }
@@ -136,7 +142,8 @@ impl Image {
         let narrow = |at| u32_at(bytes, at).ok_or(Errno::ENOEXEC);
         let wide = |at| u64_at(bytes, at).ok_or(Errno::ENOEXEC);
         let (kind, flags) = (narrow(0)?, narrow(4)?);
-        let (offset, address, file_size, memory_size, alignment) = (wide(8)?, wide(16)?, wide(32)?, wide(40)?, wide(48)?);
+        let (offset, address, file_size, memory_size, alignment) =
+            (wide(8)?, wide(16)?, wide(32)?, wide(40)?, wide(48)?);
         match kind {
             PT_INTERP if self.interpreter.is_none() => {
                 let end = offset.checked_add(file_size).ok_or(Errno::ENOEXEC)?;
@@ -182,7 +189,10 @@ impl Image {
 
 impl Segment {
     fn check(&self) -> Result<(), Errno> {
-        if self.file_size > self.memory_size || self.memory_size > USER_END || self.address > USER_END - self.memory_size {
+        if self.file_size > self.memory_size
+            || self.memory_size > USER_END
+            || self.address > USER_END - self.memory_size
+        {
             return Err(Errno::EINVAL);
         }
         let page = PAGE_SIZE as u64;
@@ -288,7 +298,8 @@ pub(super) mod tests {
             state ^= state << 17;
             state
         };
-        let interesting = [0, 1, 0xfff, 0x1000, 0x400000, USER_END - 1, USER_END, i64::MAX as u64, u64::MAX - 0xfff, u64::MAX];
+        let interesting =
+            [0, 1, 0xfff, 0x1000, 0x400000, USER_END - 1, USER_END, i64::MAX as u64, u64::MAX - 0xfff, u64::MAX];
         for _ in 0..20_000 {
             let mut pick = || if next() % 3 == 0 { next() } else { interesting[(next() % 10) as usize] };
             let fields = [pick(), pick(), pick(), pick(), pick()];

@@ -282,9 +282,7 @@ mod tests {
     use kernel_hal::paging::{PageTable, Prot};
 
     fn with_stack(sp: u64, size: u64, flags: u32) -> ThreadSignals {
-        let mut signals = ThreadSignals::default();
-        signals.altstack = Sigaltstack { sp, flags, pad0: 0, size };
-        signals
+        ThreadSignals { altstack: Sigaltstack { sp, flags, pad0: 0, size }, ..ThreadSignals::default() }
     }
 
     #[test]

@@ -366,8 +366,8 @@ mod tests {
 
     #[test]
     fn processor_time_is_looked_at_no_later_than_it_can_run_out() {
-        let mut inner = Inner::default();
-        inner.profile = Alarm::set(0, Interval { value: 40 * TICK, interval: 0 });
+        let profile = Alarm::set(0, Interval { value: 40 * TICK, interval: 0 });
+        let mut inner = Inner { profile, ..Inner::default() };
         assert_eq!(inner.next_look(Times { now: 0, cpu: 0 }, 2, None), Some(20 * TICK));
         assert_eq!(inner.next_look(Times { now: 7, cpu: 40 * TICK }, 2, None), Some(7 + TICK));
         let limit = CpuLimit { soft: 10 * TICK, hard: 30 * TICK };

@@ -66,11 +66,15 @@ fn measure() -> Measurement {
     loop {
         let ended = ports::in8(0x61) & 1 << 5 != 0;
         let at = msr::read_tsc();
-        if ended || at - before >= 10_000_000_000 {
+        if ended || at.saturating_sub(before) >= 10_000_000_000 {
             let timer = apic::measured();
             let after = msr::read_tsc();
             ports::out8(0x61, gate);
-            return Measurement { counter: at - before, timer, uncertain: before - early + (after - running) };
+            return Measurement {
+                counter: at.saturating_sub(before),
+                timer,
+                uncertain: before.saturating_sub(early) + after.saturating_sub(running),
+            };
         }
         running = at;
     }

@@ -13,9 +13,7 @@ use kernel_hal::addr::{PAGE_SHIFT, PAGE_SIZE, USER_END, Virt};
 use kernel_hal::paging::Prot;
 use kernel_hal::task::FpuState;
 use kernel_hal::{cpu, random};
-use kernel_mm::{
-    AddressSpace, FaultError, Limits, MapBacking, MapFlags, MapRequest, MemoryObject, STACK_RANDOM_PAGES,
-};
+use kernel_mm::{AddressSpace, FaultError, Limits, MapBacking, MapFlags, MapRequest, MemoryObject, STACK_RANDOM_PAGES};
 
 use super::elf::{Header, Image, PROGRAM_HEADER, Segment};
 use super::stack::{self, Contents};

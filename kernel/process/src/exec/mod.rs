@@ -157,6 +157,9 @@ pub fn exec(
 ) -> Result<(), Errno> {
     gate()?;
     let process = thread.process();
+    // The strings are in kernel memory twice while the first stack is built.
+    let strings = arguments.bytes().len() + environment.bytes().len();
+    let _charge = charge_kernel_bytes(process.domain().memory(), 2 * strings)?;
     let ingredients = Ingredients {
         program,
         arguments,

@@ -156,10 +156,8 @@ mod tests {
             }
             at += 8;
             assert_eq!(stack.auxiliary.0, at);
-            let entries: Vec<(u64, u64)> = (at..stack.auxiliary.1)
-                .step_by(16)
-                .map(|at| (word(&stack, at), word(&stack, at + 8)))
-                .collect();
+            let entries: Vec<(u64, u64)> =
+                (at..stack.auxiliary.1).step_by(16).map(|at| (word(&stack, at), word(&stack, at + 8))).collect();
             assert_eq!(entries[0], (6, 4096));
             let find = |key| entries.iter().find(|entry| entry.0 == key).expect("there").1;
             assert_eq!(string(&stack, find(AT_EXECFN)), b"/bin/prog");

@@ -50,10 +50,7 @@ pub(super) struct Bucket {
 }
 
 static BUCKETS: [Bucket; 1 << BITS] = [const {
-    Bucket {
-        length: AtomicUsize::new(0),
-        queue: SpinLock::new(Queue { entries: VecDeque::new(), arrivals: 0 }),
-    }
+    Bucket { length: AtomicUsize::new(0), queue: SpinLock::new(Queue { entries: VecDeque::new(), arrivals: 0 }) }
 }; 1 << BITS];
 
 /// A bucket with its lock held.

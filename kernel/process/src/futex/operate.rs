@@ -51,13 +51,7 @@ pub(super) fn wake_key(key: Key, most: usize, bits: u32) -> usize {
 
 /// Wakes up to `wake` that wait for the first word and makes up to `most` others wait for the second instead. Returns
 /// how many were woken or moved. With `expected`, `EAGAIN` when the first word is not that.
-pub fn requeue(
-    process: &Process,
-    pair: Pair,
-    wake: usize,
-    most: usize,
-    expected: Option<u32>,
-) -> Result<usize, Errno> {
+pub fn requeue(process: &Process, pair: Pair, wake: usize, most: usize, expected: Option<u32>) -> Result<usize, Errno> {
     let (from, to) = pair.keys(process)?;
     let mut handled = 0;
     let mut woken = Woken::new();

@@ -75,7 +75,13 @@ fn who_is_moved_waits_elsewhere() {
 
 #[test]
 fn keys_tell_memory_apart() {
-    let keys = [Key::private(1, Virt(4)), Key::private(2, Virt(4)), Key::private(1, Virt(8)), Key::shared(1, 4), Key::shared(2, 4)];
+    let keys = [
+        Key::private(1, Virt(4)),
+        Key::private(2, Virt(4)),
+        Key::private(1, Virt(8)),
+        Key::shared(1, 4),
+        Key::shared(2, 4),
+    ];
     for (index, key) in keys.iter().enumerate() {
         assert_eq!(keys.iter().position(|other| other == key), Some(index));
     }

@@ -84,7 +84,14 @@ mod tests {
         // 8 is the flag for a shifted argument; more than 31 is taken as on Linux.
         assert_eq!(decode(encoded(8, 5, 0, 0)).result(3), 32);
         assert_eq!(decode(encoded(8, 33, 0, 0)).result(3), 2);
-        for (comparison, expected) in [(0, [false, true, false]), (1, [true, false, true]), (2, [true, false, false]), (3, [true, true, false]), (4, [false, false, true]), (5, [false, true, true])] {
+        for (comparison, expected) in [
+            (0, [false, true, false]),
+            (1, [true, false, true]),
+            (2, [true, false, false]),
+            (3, [true, true, false]),
+            (4, [false, false, true]),
+            (5, [false, true, true]),
+        ] {
             let operation = decode(encoded(0, 0, comparison, -2));
             assert_eq!([-3i32, -2, 5].map(|old| operation.compares(old as u32)), expected, "{comparison}");
         }

@@ -127,7 +127,7 @@ mod tests {
         for (arguments, environment, gap) in [
             (&[&b"prog"[..], b"", b"two words"][..], &[&b"A=1"[..], b"B="][..], 0),
             (&[&b""[..]], &[], 5000),
-            (&[&b"x"[..]; 7], &[&b"PATH=/bin"[..]; 4], 17),
+            (&[&b"x"[..]; 7], &[&b"PATH=/bin"[..]; 3], 17),
         ] {
             let stack = build(
                 &Contents {

@@ -9,7 +9,7 @@ use super::links::OwnLink;
 use super::subject::Directory;
 use super::texts::{MachineText, TextFile};
 use super::{Instance, of_root, parse_number, stat_fs};
-use crate::types::{Changes, DirEntry, DirSink, FileType, Metadata, Ownership, StatFs};
+use crate::types::{Changes, DirEntry, DirSink, FileType, Metadata, NewInode, Ownership, StatFs};
 use crate::vfs::{Caching, Inode};
 
 /// Cursors of processes in the root's listing are their numbers and this; those of registered names lie below.
@@ -42,6 +42,11 @@ fn kind(node: &Node) -> FileType {
 }
 
 impl Inode for Root {
+    /// Nothing can be made here; `ENOENT` is what Linux says.
+    fn create(&self, _name: &[u8], _new: &NewInode) -> Result<Arc<dyn Inode>, Errno> {
+        Err(Errno::ENOENT)
+    }
+
     fn kind(&self) -> FileType {
         FileType::Directory
     }

@@ -7,7 +7,7 @@ use aios_abi::Errno;
 use super::links::ObjectLink;
 use super::texts::{MemoryFile, SubjectText, TextFile};
 use super::{Instance, Subject, SubjectFile, SubjectLink, parse_number, stat_fs};
-use crate::types::{Changes, DirEntry, DirSink, FileType, Metadata, Ownership, StatFs};
+use crate::types::{Changes, DirEntry, DirSink, FileType, Metadata, NewInode, Ownership, StatFs};
 use crate::vfs::{Caching, Inode};
 
 /// Which directory.
@@ -182,6 +182,11 @@ impl Directory {
 }
 
 impl Inode for Directory {
+    /// Nothing can be made here; `ENOENT` is what Linux says.
+    fn create(&self, _name: &[u8], _new: &NewInode) -> Result<Arc<dyn Inode>, Errno> {
+        Err(Errno::ENOENT)
+    }
+
     fn kind(&self) -> FileType {
         FileType::Directory
     }

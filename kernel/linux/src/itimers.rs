@@ -75,8 +75,27 @@ fn timer_clock(call: &Call<'_>, clock: i32) -> Result<TimerClock, Errno> {
         | id::CLOCK_MONOTONIC_RAW
         | id::CLOCK_REALTIME_COARSE
         | id::CLOCK_MONOTONIC_COARSE => return Err(Errno::EOPNOTSUPP),
+        clock if clock < 0 => return processor_clock(call, clock),
         _ => return Err(Errno::EINVAL),
     })
+}
+
+/// A clock that names its process or thread in the upper bits (`clock_getcpuclockid(3)`); the caller's own by 0.
+fn processor_clock(call: &Call<'_>, clock: i32) -> Result<TimerClock, Errno> {
+    const OF_THREAD: i32 = 4;
+    /// The clock of a descriptor, and no more kinds.
+    const KINDS: i32 = 3;
+    let number = !(clock >> 3) as Pid;
+    if clock & KINDS == KINDS {
+        return Err(Errno::EINVAL);
+    }
+    if clock & OF_THREAD == 0 {
+        let own = number == 0 || number == call.process().pid();
+        return if own { Ok(TimerClock::ProcessCpu) } else { Err(Errno::EINVAL) };
+    }
+    let thread = if number == 0 { Some(call.thread.clone()) } else { call.process().pids().thread(number) };
+    let thread = thread.filter(|thread| Arc::ptr_eq(thread.process(), call.process())).ok_or(Errno::EINVAL)?;
+    Ok(TimerClock::ThreadCpu(Arc::downgrade(&thread)))
 }
 
 fn notification(call: &Call<'_>, event: &Sigevent) -> Result<Notify, Errno> {

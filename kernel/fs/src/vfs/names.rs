@@ -9,7 +9,7 @@ use aios_abi::Errno;
 
 use super::dentry::Dentry;
 use super::walk::{Last, Limits, Walk};
-use super::{Context, Path, WalkFlags};
+use super::{Caching, Context, Path, WalkFlags};
 use crate::credentials::{MAY_EXECUTE, MAY_READ, MAY_WRITE, capability};
 use crate::types::{DeviceNumber, FileType, PATH_MAX, RenameMode, SET_GID, SET_UID, STICKY};
 
@@ -48,7 +48,8 @@ impl Context<'_> {
         let _guard = directory.dentry.lock_changes()?;
         match directory.dentry.lookup_locked(&place.name) {
             Ok(_) => return Err(Errno::EEXIST),
-            Err(Errno::ENOENT) => {}
+            // Where names are made up there is no name to give to something new: not found, rather than not allowed.
+            Err(Errno::ENOENT) if directory.inode().caching() != Caching::None => {}
             Err(error) => return Err(error),
         }
         if place.trailing_slash && !directory_wanted {

@@ -8,7 +8,7 @@ use aios_abi::linux::consts::open;
 use super::dentry::Dentry;
 use super::mount::mount_flags;
 use super::walk::{Last, Limits, Step, Walk};
-use super::{Context, OpenRequest, Path, WalkFlags};
+use super::{Caching, Context, OpenRequest, Path, WalkFlags};
 use crate::credentials::{MAY_EXECUTE, MAY_READ, MAY_WRITE};
 use crate::device;
 use crate::file::{File, FileOps, OpenDirectory, PathOnly};
@@ -102,7 +102,7 @@ impl Context<'_> {
         let directory = walk.at.dentry.clone();
         let known = match directory.lookup(walk.name(name.start, name.end)) {
             Ok(child) => Ok(child),
-            Err(Errno::ENOENT) => {
+            Err(Errno::ENOENT) if directory.inode().caching() != Caching::None => {
                 let _guard = directory.lock_changes()?;
                 match directory.lookup_locked(walk.name(name.start, name.end)) {
                     Err(Errno::ENOENT) => Err(self.create_in(&walk.at, walk.name(name.start, name.end), how)?),

@@ -19,7 +19,7 @@ use aios_abi::Errno;
 use hashbrown::HashMap;
 use kernel_sync::{Mutex, SpinLock};
 
-use super::hash::NameHash;
+use super::hash::{NameHash, Sought};
 use super::inode::{Caching, Inode};
 use crate::types::{FileType, NAME_MAX};
 
@@ -218,7 +218,7 @@ impl Dentry {
     fn cached(&self, name: &[u8]) -> Cached {
         let Some(directory) = &self.directory else { return Cached::Unknown };
         let children = directory.children.lock();
-        let child = match children.names.get(name) {
+        let child = match children.names.get(&Sought(name)) {
             Some(Child::Present(dentry)) => dentry.clone(),
             Some(Child::Absent) => return Cached::Absent,
             None => return Cached::Unknown,

@@ -162,7 +162,7 @@ impl Mount {
 }
 
 /// What covers a dentry of a mount: keyed by the addresses of both, which the mount on top keeps alive.
-type Covers = HashMap<(usize, usize), Arc<Mount>, NameHash>;
+type Covers = HashMap<[usize; 2], Arc<Mount>, NameHash>;
 
 #[derive(Default)]
 struct Table {
@@ -177,8 +177,8 @@ pub struct Namespace {
     table: SpinLock<Table>,
 }
 
-fn key(path: &Path) -> (usize, usize) {
-    (Arc::as_ptr(&path.mount) as usize, Arc::as_ptr(&path.dentry) as usize)
+fn key(path: &Path) -> [usize; 2] {
+    [Arc::as_ptr(&path.mount) as usize, Arc::as_ptr(&path.dentry) as usize]
 }
 
 impl Namespace {

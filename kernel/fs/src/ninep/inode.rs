@@ -77,7 +77,7 @@ impl RemoteInode {
                 handles: Mutex::default(),
                 object,
                 target: SpinLock::new(None),
-                pipe: (kind == FileType::Fifo).then(|| Pipe::new(&share.account)),
+                pipe: (kind == FileType::Fifo).then(|| Pipe::fifo(&share.account)),
             }
         }))
     }

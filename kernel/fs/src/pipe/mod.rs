@@ -33,6 +33,8 @@ pub const MAX_CAPACITY: usize = 1 << 20;
 
 /// A channel of bytes.
 pub struct Pipe {
+    /// A fifo: opening it waits for the other side. A pipe without a name can be opened too, through `/proc/PID/fd`.
+    named: bool,
     ring: Mutex<Ring>,
     /// Bytes in the ring and its capacity, as of the last change.
     filled: AtomicUsize,
@@ -47,9 +49,14 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// A pipe whose frames are charged to `account`.
-    pub fn new(account: &Arc<Account>) -> Arc<Pipe> {
+    /// What a fifo leads to; its frames are charged to `account`.
+    pub fn fifo(account: &Arc<Account>) -> Arc<Pipe> {
+        Pipe::new(account, true)
+    }
+
+    fn new(account: &Arc<Account>, named: bool) -> Arc<Pipe> {
         Arc::new(Pipe {
+            named,
             ring: Mutex::new(Ring::new(DEFAULT_PAGES, account)),
             filled: AtomicUsize::new(0),
             capacity: AtomicUsize::new(DEFAULT_PAGES * PAGE_SIZE),
@@ -76,8 +83,12 @@ impl Pipe {
         Arc::new(PipeEnd { pipe: self.clone(), read, write })
     }
 
-    /// Opens a fifo: waits for the other side unless told not to; a writer who may not wait needs a reader (`ENXIO`).
-    pub fn open_fifo(self: &Arc<Pipe>, request: &OpenRequest) -> Result<Arc<dyn FileOps>, Errno> {
+    /// Opens an end. With a fifo this waits for the other side unless told not to, and a writer who may not wait needs a
+    /// reader (`ENXIO`).
+    pub fn open(self: &Arc<Pipe>, request: &OpenRequest) -> Result<Arc<dyn FileOps>, Errno> {
+        if !self.named {
+            return Ok(self.end(request.read, request.write));
+        }
         if request.write && !request.read && request.nonblocking && self.readers.load(Ordering::Acquire) == 0 {
             return Err(Errno::ENXIO);
         }
@@ -351,7 +362,7 @@ impl Inode for PipeInode {
 /// `pipe2(2)`: the end to read from and the end to write to. `flags` may hold `O_NONBLOCK` and `O_DIRECT`; frames are
 /// charged to `account`.
 pub fn create(account: &Arc<Account>, owner: u32, group: u32, flags: u32) -> (Arc<File>, Arc<File>) {
-    let pipe = Pipe::new(account);
+    let pipe = Pipe::new(account, false);
     let inode = PipeInode { pipe: pipe.clone(), number: vfs::next_number(), owner, group, made: Timestamp::now() };
     let path = vfs::anonymous_path(Arc::new(inode), b"pipe:");
     let status = flags & (open::O_NONBLOCK | open::O_DIRECT);

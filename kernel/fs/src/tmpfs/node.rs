@@ -63,7 +63,7 @@ impl Node {
         let body = match new.kind {
             FileType::Regular => Body::File(Content::new(&shared.account)),
             FileType::Directory => Body::Directory(Mutex::new(Directory::default())),
-            FileType::Fifo => Body::Fifo(Pipe::new(&shared.account)),
+            FileType::Fifo => Body::Fifo(Pipe::fifo(&shared.account)),
             FileType::CharDevice | FileType::BlockDevice | FileType::Socket => Body::Special(new.special),
             FileType::Symlink => return Err(Errno::EINVAL),
         };

@@ -223,7 +223,7 @@ impl Context<'_> {
             }),
             FileType::CharDevice => device::open(inode.metadata()?.special, &request),
             FileType::Fifo => match inode.pipe() {
-                Some(pipe) => pipe.open_fifo(&request),
+                Some(pipe) => pipe.open(&request),
                 None => Err(Errno::ENXIO),
             },
             FileType::BlockDevice | FileType::Socket => Err(Errno::ENXIO),

@@ -67,14 +67,15 @@ pub fn deliver(thread: &Arc<Thread>, context: &mut UserContext) {
 
 /// The next signal to act on; the flag says that the program's own instruction raised it.
 fn next(thread: &Thread) -> Option<(Siginfo, bool)> {
-    let (forced, mask) = {
+    let (own, mask) = {
         let mut signals = thread.signals.lock();
-        (signals.forced.take(), signals.mask)
+        if let Some(info) = signals.forced.take() {
+            return Some((info, true));
+        }
+        let mask = signals.mask;
+        (signals.pending.take(!mask), mask)
     };
-    match forced {
-        Some(info) => Some((info, true)),
-        None => waiting::dequeue(thread, !mask).map(|info| (info, false)),
-    }
+    waiting::or_shared(thread, own, !mask).map(|info| (info, false))
 }
 
 /// What a signal does that has no handler.

@@ -55,8 +55,15 @@ impl Pending {
     }
 
     /// Takes the signal of `wanted` whose turn it is.
+    #[inline]
     pub(super) fn take(&mut self, wanted: SignalSet) -> Option<Siginfo> {
-        let signal = first(self.set & wanted)?;
+        if self.set & wanted == 0 {
+            return None;
+        }
+        self.take_first(first(self.set & wanted)?)
+    }
+
+    fn take_first(&mut self, signal: u32) -> Option<Siginfo> {
         if signal < SIGRTMIN {
             self.set &= !bit(signal);
             let place = self.standard.iter().position(|info| info.signo as u32 == signal);

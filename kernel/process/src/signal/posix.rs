@@ -230,6 +230,9 @@ impl IntervalTimers {
     /// Deletes all that the program made.
     pub(super) fn delete_all(&self) {
         let timers = core::mem::take(&mut self.inner.lock().posix);
+        if timers.is_empty() {
+            return;
+        }
         for (id, timer) in &timers {
             self.forget_signal(*id, timer.signal());
         }

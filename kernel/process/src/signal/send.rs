@@ -72,8 +72,7 @@ fn send(process: &Arc<Process>, thread: Option<&Arc<Thread>>, info: Siginfo) -> 
     }
     match thread {
         Some(thread) => {
-            let queued = thread.signals.lock().pending.queued();
-            let charge = entry_charge(process, &info, queued)?;
+            let charge = entry_charge(process, &info, || thread.signals.lock().pending.queued())?;
             let wanted = {
                 let mut signals = thread.signals.lock();
                 signals.pending.add(info, charge);
@@ -84,8 +83,7 @@ fn send(process: &Arc<Process>, thread: Option<&Arc<Thread>>, info: Siginfo) -> 
             }
         }
         None => {
-            let queued = process.pending.lock().queued();
-            let charge = entry_charge(process, &info, queued)?;
+            let charge = entry_charge(process, &info, || process.pending.lock().queued())?;
             process.pending.lock().add(info, charge);
             call_one(process, signal);
         }
@@ -94,11 +92,15 @@ fn send(process: &Arc<Process>, thread: Option<&Arc<Thread>>, info: Siginfo) -> 
 }
 
 /// Pays for a real-time signal's entry. Where that fails, a signal without a value is sent without its sender.
-fn entry_charge(process: &Process, info: &Siginfo, queued: usize) -> Result<Option<KernelCharge>, Errno> {
+fn entry_charge(
+    process: &Process,
+    info: &Siginfo,
+    queued: impl FnOnce() -> usize,
+) -> Result<Option<KernelCharge>, Errno> {
     if (info.signo as u32) < SIGRTMIN {
         return Ok(None);
     }
-    let fits = (queued as u64) < process.limits.current(RLIMIT_SIGPENDING);
+    let fits = (queued() as u64) < process.limits.current(RLIMIT_SIGPENDING);
     let charge = if fits { charge_kernel_bytes(process.domain().memory(), ENTRY_BYTES).ok() } else { None };
     if charge.is_none() && info.code != si_code::SI_USER {
         return Err(Errno::EAGAIN);
@@ -146,18 +148,11 @@ fn discard_everywhere(process: &Process, set: SignalSet) {
 /// Signals that are ignored vanish when they are sent, unless they are blocked: the action may change until they are
 /// taken. The agent's first process gets none that it does not handle.
 fn has_no_effect(process: &Process, thread: Option<&Arc<Thread>>, signal: u32) -> bool {
-    let leader;
-    let target = match thread {
-        Some(thread) => Some(thread),
-        None => {
-            leader = process.leader();
-            leader.as_ref()
-        }
-    };
-    if target.is_some_and(|target| target.signals.lock().mask & bit(signal) != 0) {
+    if !ignores(process, signal) {
         return false;
     }
-    ignores(process, signal)
+    let target = thread.cloned().or_else(|| process.leader());
+    target.is_none_or(|target| target.signals.lock().mask & bit(signal) == 0)
 }
 
 /// True when a process would not act on a signal, were it delivered now.

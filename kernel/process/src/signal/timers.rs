@@ -8,6 +8,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use aios_abi::Errno;
@@ -93,6 +94,8 @@ pub(super) struct Inner {
 /// The timers of a process.
 pub struct IntervalTimers {
     process: Weak<Process>,
+    /// A timer was set at some time: until then, signals that are taken are not looked at.
+    used: AtomicBool,
     pub(super) inner: SpinLock<Inner>,
 }
 
@@ -132,7 +135,7 @@ pub(super) fn cpu_time(process: &Process) -> u64 {
 
 impl IntervalTimers {
     pub fn new(process: Weak<Process>) -> IntervalTimers {
-        IntervalTimers { process, inner: SpinLock::default() }
+        IntervalTimers { process, used: AtomicBool::new(false), inner: SpinLock::default() }
     }
 
     /// What is left of an interval timer (`getitimer(2)`). `EINVAL` for a number there is none of.
@@ -205,6 +208,7 @@ impl IntervalTimers {
 
     /// Sets the process's entry in the clock to when the next timer may run out.
     pub(super) fn arrange(&self, times: Times) {
+        self.used.store(true, Ordering::Release);
         let process = self.process.upgrade();
         let threads = process.as_deref().map_or(1, Process::thread_count).clamp(1, cpu::count().max(1)) as u64;
         let limit = process.as_deref().and_then(cpu_limit);
@@ -275,7 +279,14 @@ impl IntervalTimers {
     }
 
     /// A signal was taken: the timer that sent it, if one did, is set again, and what it missed meanwhile is told.
+    #[inline]
     pub(super) fn taken(&self, info: &mut Siginfo) {
+        if self.used.load(Ordering::Acquire) {
+            self.rearm_for(info);
+        }
+    }
+
+    fn rearm_for(&self, info: &mut Siginfo) {
         let signal = info.signo as u32;
         if info.code == si_code::SI_TIMER {
             self.posix_taken(info);

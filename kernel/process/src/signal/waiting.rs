@@ -117,9 +117,15 @@ pub fn take(thread: &Arc<Thread>, wanted: SignalSet, deadline: Option<Instant>) 
 }
 
 /// Takes a pending signal: the thread's own before the process's.
-pub(super) fn dequeue(thread: &Thread, wanted: SignalSet) -> Option<Siginfo> {
+fn dequeue(thread: &Thread, wanted: SignalSet) -> Option<Siginfo> {
     let own = thread.signals.lock().pending.take(wanted);
-    let mut info = own.or_else(|| thread.process().pending.lock().take(wanted))?;
-    thread.process().timers.taken(&mut info);
+    or_shared(thread, own, wanted)
+}
+
+/// `own`, a signal just taken from the thread's, or else one of the process's.
+pub(super) fn or_shared(thread: &Thread, own: Option<Siginfo>, wanted: SignalSet) -> Option<Siginfo> {
+    let process = thread.process();
+    let mut info = own.or_else(|| process.pending.lock().take(wanted))?;
+    process.timers.taken(&mut info);
     Some(info)
 }

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use aios_abi::boot::PhysRead;
 use kernel_bus::acpi::{Acpi, PowerControl};
@@ -9,7 +10,7 @@ use kernel_bus::pci::Pci;
 use kernel_drivers::virtio::ninep::P9Channel;
 use kernel_hal::addr::Phys;
 use kernel_hal::boot::Boot;
-use kernel_hal::{firmware, power};
+use kernel_hal::{cpu, firmware, power, time};
 use kernel_linux::PowerRequest;
 use kernel_sync::Once;
 
@@ -49,19 +50,31 @@ pub fn find(boot: &Boot) -> Hardware {
 
 /// Switches the machine off or resets it; returns when there is no way to do it.
 fn switch(request: PowerRequest) {
+    kernel_linux::missed(&mut |name, count| log::info!("call {name} is not supported: made {count} times"));
     let control = POWER.get();
     match request {
         PowerRequest::Off => {
             // Interrupts stay on: the log's last bytes are out already, since its port is polled.
             if control.and_then(PowerControl::power_off).is_none() {
                 log::error!("this machine cannot be switched off by software");
+                return;
             }
+            take_effect();
         }
         PowerRequest::Restart => {
             if control.and_then(PowerControl::reset).is_none() {
                 power::reset();
             }
+            take_effect();
         }
         PowerRequest::Halt => power::halt(),
+    }
+}
+
+/// Waits for the switch that was just thrown: the machine may run on for a moment.
+fn take_effect() {
+    let end = time::now() + Duration::from_secs(1);
+    while time::now() < end {
+        cpu::relax();
     }
 }

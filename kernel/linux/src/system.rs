@@ -30,15 +30,18 @@ pub fn set_power(power: fn(PowerRequest)) {
 }
 
 fn sysinfo(call: &mut Call<'_>) -> CallResult {
+    // What the agent may have, as `/proc/meminfo` says it: its limit where that is less than the machine.
     let memory = kernel_mm::stats();
+    let account = call.process().domain().memory();
+    let (total, free) = (memory.total.min(account.limit()), memory.free.min(account.available()));
     let (running, threads) = kernel_sched::load();
     call.write(
         call.ptr(0),
         &Sysinfo {
             uptime: (now().0 / 1_000_000_000) as i64,
             loads: [(running as u64) << 16; 3],
-            totalram: (memory.total * PAGE_SIZE) as u64,
-            freeram: (memory.free * PAGE_SIZE) as u64,
+            totalram: (total * PAGE_SIZE) as u64,
+            freeram: (free * PAGE_SIZE) as u64,
             procs: threads.min(usize::from(u16::MAX)) as u16,
             mem_unit: 1,
             ..Sysinfo::default()

@@ -60,6 +60,10 @@ fn silence_legacy() {
 pub fn init() {
     silence_legacy();
     let base = msr::read(msr::APIC_BASE);
+    if base & 1 << 10 != 0 {
+        // Firmware left it in x2APIC mode; from there the way back leads through off (SDM 3A §11.12.5).
+        msr::write(msr::APIC_BASE, base & !(1 << 10 | 1 << 11));
+    }
     // Enabled, in the mode with registers in memory.
     msr::write(msr::APIC_BASE, (base | 1 << 11) & !(1 << 10));
     let Some(registers) = kmap::map_device(base & 0x000f_ffff_ffff_f000, 4096) else {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use aios_abi::Errno;
-use aios_abi::linux::structs::Dirent64;
+use aios_abi::linux::structs::{Dirent64, IntoBytes};
 use aios_abi::linux::table::nr;
 use kernel_fs::FileType;
 use kernel_fs::types::DirEntry;
@@ -14,48 +14,86 @@ use crate::{Call, Handler};
 
 pub(crate) const CALLS: &[(u32, Handler)] = &[(nr::GETDENTS64, getdents64), (nr::GETDENTS, getdents)];
 
-/// What one call lists at most: more costs memory, and saves a program little.
+/// What one call lists at most, bytes: more costs memory, and saves a program little.
 const MOST: usize = 64 * 1024;
+/// Room made for a listing at first, in words.
+const FIRST: usize = 512;
+const WORD: usize = size_of::<u64>();
 
-/// Appends one entry to a listing.
-type Append = fn(&mut Vec<u8>, &DirEntry<'_>);
-
-/// Lists into the buffer in arguments 1 and 2, with `record_len` telling the bytes of an entry by its name's length.
-fn list(call: &Call<'_>, record_len: fn(usize) -> usize, append: Append) -> CallResult {
+/// Lists into the buffer in arguments 1 and 2. Records are whole words: `record_len` tells the bytes of one by its name's
+/// length, `append` puts it where there is room for it.
+fn list(
+    call: &Call<'_>,
+    record_len: impl Fn(usize) -> usize,
+    append: impl Fn(&mut Vec<u64>, &DirEntry<'_>, usize),
+) -> CallResult {
     let file = call.fd(0)?;
     if file.kind() != FileType::Directory {
         return Err(Errno::ENOTDIR);
     }
-    let room = (call.uint(2) as usize).min(MOST);
-    let mut listing = Vec::new();
+    let room = (call.uint(2) as usize).min(MOST) / WORD;
+    let mut listing: Vec<u64> = Vec::new();
     // Set when an entry was left over: a listing without entries is then not at its end.
     let mut outcome = Ok(());
     file.read_dir(&mut |entry: DirEntry<'_>| {
         let len = record_len(entry.name.len());
-        if listing.len() + len > room {
+        let words = len / WORD;
+        if words > room - listing.len() {
             outcome = Err(Errno::EINVAL);
             return false;
         }
-        if listing.try_reserve(len).is_err() {
+        if words > listing.capacity() - listing.len() && listing.try_reserve(words.max(FIRST.min(room))).is_err() {
             outcome = Err(Errno::ENOMEM);
             return false;
         }
-        append(&mut listing, &entry);
+        append(&mut listing, &entry, len);
         true
     })?;
     if listing.is_empty() {
         return outcome.map(|()| 0);
     }
-    usermem::copy_out(call.ptr(1), &listing).map_err(|_| Errno::EFAULT)?;
-    Ok(listing.len())
+    let bytes = listing.as_bytes();
+    usermem::copy_out(call.ptr(1), bytes).map_err(|_| Errno::EFAULT)?;
+    Ok(bytes.len())
 }
 
-fn append64(listing: &mut Vec<u8>, entry: &DirEntry<'_>) {
-    let start = listing.len();
-    listing.resize(start + Dirent64::record_len(entry.name.len()), 0);
-    let record = listing.get_mut(start..).unwrap_or_default();
-    // Always fits: the record was sized for the name.
-    let _ = Dirent64::write(record, entry.inode, entry.next as i64, entry.kind.dirent(), entry.name);
+/// Up to eight bytes as a word in memory order, zeros after them.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    if let Some(whole) = bytes.first_chunk::<WORD>() {
+        return u64::from_le_bytes(*whole);
+    }
+    let (mut word, mut shift, mut bytes) = (0, 0, bytes);
+    if let Some((four, rest)) = bytes.split_first_chunk::<4>() {
+        word = u64::from(u32::from_le_bytes(*four));
+        (shift, bytes) = (32, rest);
+    }
+    if let Some((two, rest)) = bytes.split_first_chunk::<2>() {
+        word |= u64::from(u16::from_le_bytes(*two)) << shift;
+        (shift, bytes) = (shift + 16, rest);
+    }
+    if let [last] = bytes {
+        word |= u64::from(*last) << shift;
+    }
+    word
+}
+
+/// Bytes of a name that share a word with the record's length and kind.
+const NAME_START: usize = 5;
+
+/// `struct linux_dirent64`, put together by words.
+#[inline]
+fn append64(listing: &mut Vec<u64>, entry: &DirEntry<'_>, len: usize) {
+    let (start, rest) = entry.name.split_at(entry.name.len().min(NAME_START));
+    listing.push(entry.inode);
+    listing.push(entry.next);
+    listing.push(len as u64 | u64::from(entry.kind.dirent()) << 16 | word(start) << 24);
+    if start.len() == NAME_START {
+        let (words, tail) = rest.as_chunks::<WORD>();
+        words.iter().for_each(|whole| listing.push(u64::from_le_bytes(*whole)));
+        // With the terminator, also where it is all there is.
+        listing.push(word(tail));
+    }
 }
 
 fn getdents64(call: &mut Call<'_>) -> CallResult {
@@ -64,18 +102,23 @@ fn getdents64(call: &mut Call<'_>) -> CallResult {
 
 /// `struct linux_dirent`: two words, the record's length, the name, its NUL, and in the last byte the kind.
 fn old_record_len(name: usize) -> usize {
-    (8 + 8 + 2 + name + 2).next_multiple_of(8)
+    (8 + 8 + 2 + name + 2).next_multiple_of(WORD)
 }
 
-fn append_old(listing: &mut Vec<u8>, entry: &DirEntry<'_>) {
-    let start = listing.len();
-    let len = old_record_len(entry.name.len());
-    listing.extend_from_slice(&entry.inode.to_ne_bytes());
-    listing.extend_from_slice(&entry.next.to_ne_bytes());
-    listing.extend_from_slice(&(len as u16).to_ne_bytes());
-    listing.extend_from_slice(entry.name);
-    listing.resize(start + len - 1, 0);
-    listing.push(entry.kind.dirent());
+fn append_old(listing: &mut Vec<u64>, entry: &DirEntry<'_>, len: usize) {
+    let bytes = (len as u16).to_le_bytes().into_iter().chain(entry.name.iter().copied());
+    let padded = bytes.chain(core::iter::repeat(0)).take(len - 2 * WORD - 1).chain([entry.kind.dirent()]);
+    listing.push(entry.inode);
+    listing.push(entry.next);
+    let (mut word, mut place) = (0, 0);
+    for byte in padded {
+        word |= u64::from(byte) << (8 * place);
+        place += 1;
+        if place == WORD {
+            listing.push(word);
+            (word, place) = (0, 0);
+        }
+    }
 }
 
 fn getdents(call: &mut Call<'_>) -> CallResult {
@@ -86,19 +129,36 @@ fn getdents(call: &mut Call<'_>) -> CallResult {
 mod tests {
     use super::*;
 
+    fn bytes_of(append: impl Fn(&mut Vec<u64>, &DirEntry<'_>, usize), entry: &DirEntry<'_>, len: usize) -> Vec<u8> {
+        let mut words = Vec::new();
+        append(&mut words, entry, len);
+        words.as_bytes().to_vec()
+    }
+
     #[test]
-    fn records_have_the_lengths_they_say() {
-        for name in [&b"a"[..], b"12345", b"123456", b"1234567", &[b'x'; 255]] {
-            let entry = DirEntry { name, inode: 0x0102_0304, kind: FileType::Fifo, next: 9 };
-            let (mut new, mut old) = (alloc::vec![0xff; 8], Vec::new());
-            append64(&mut new, &entry);
-            append_old(&mut old, &entry);
-            assert_eq!(new.len(), 8 + Dirent64::record_len(name.len()));
-            assert_eq!(usize::from(u16::from_ne_bytes([new[8 + 16], new[8 + 17]])), new.len() - 8);
-            assert_eq!(old.len() % 8, 0);
-            assert_eq!(usize::from(u16::from_ne_bytes([old[16], old[17]])), old.len());
-            assert_eq!(&old[18..18 + name.len()], name);
-            assert_eq!((old[18 + name.len()], old[old.len() - 1]), (0, FileType::Fifo.dirent()));
+    fn records_are_those_of_their_structures() {
+        let name = [b'x'; 255];
+        for len in 1..=name.len() {
+            let entry = DirEntry { name: &name[..len], inode: 0x0102_0304, kind: FileType::Fifo, next: 9 };
+            let mut expected = alloc::vec![0xff; Dirent64::record_len(len)];
+            Dirent64::write(&mut expected, entry.inode, 9, entry.kind.dirent(), entry.name);
+            assert_eq!(bytes_of(append64, &entry, expected.len()), expected);
+
+            let size = old_record_len(len);
+            let old = bytes_of(append_old, &entry, size);
+            assert_eq!((old.len(), usize::from(u16::from_ne_bytes([old[16], old[17]]))), (size, size));
+            assert_eq!(&old[18..18 + len], entry.name);
+            assert_eq!((old[18 + len], old[size - 1]), (0, FileType::Fifo.dirent()));
+        }
+    }
+
+    #[test]
+    fn a_word_holds_its_bytes_in_order() {
+        let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
+        for len in 0..=bytes.len() {
+            let mut expected = [0; 8];
+            expected[..len].copy_from_slice(&bytes[..len]);
+            assert_eq!(word(&bytes[..len]).to_le_bytes(), expected);
         }
     }
 }

@@ -42,8 +42,35 @@ impl<T> Once<T> {
     }
 }
 
+impl<T> Drop for Once<T> {
+    fn drop(&mut self) {
+        if *self.state.get_mut() == SET {
+            // SAFETY: SET says that the value is initialised, and nobody else can look at it any more.
+            unsafe { self.value.get_mut().assume_init_drop() };
+        }
+    }
+}
+
 impl<T> Default for Once<T> {
     fn default() -> Once<T> {
         Once::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Once;
+
+    #[test]
+    fn the_value_goes_with_it() {
+        let value = Arc::new(());
+        let once = Once::new();
+        once.set(value.clone());
+        assert_eq!(Arc::strong_count(&value), 2);
+        drop(once);
+        drop(Once::<Arc<()>>::new());
+        assert_eq!(Arc::strong_count(&value), 1);
     }
 }

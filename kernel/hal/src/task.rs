@@ -27,8 +27,11 @@ pub struct UserState {
     pub gs_base: u64,
 }
 
-/// What a task runs; it must not return.
-pub type Entry = Box<dyn FnOnce() + Send>;
+/// What a task runs. It returns what ends the task, so that nothing of its own is left on the stack by then.
+pub type Entry = Box<dyn FnOnce() -> End + Send>;
+
+/// Switches away from the calling task for good.
+pub type End = fn() -> !;
 
 impl Task {
     /// A task that begins with `entry`, with interrupts off, as [`switch_to`] left them; it first calls

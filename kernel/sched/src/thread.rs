@@ -79,7 +79,7 @@ impl Thread {
         let begin = Box::new(move || {
             queue::begin();
             entry();
-            queue::exit();
+            queue::exit as task::End
         });
         let task = Task::new(begin, user, root).map_err(|_| Errno::ENOMEM)?;
         queue::reserve()?;

@@ -164,7 +164,7 @@ pub(crate) fn switch_task(next: Arc<dyn HasTask>) {
                     GS_BASE.set(user.gs_base);
                     FPU.with(|fpu| *fpu.borrow_mut() = user.fpu);
                 }
-                entry();
+                entry()();
             });
         }
     }

@@ -182,11 +182,10 @@ fn left_previous() {
 
 extern "C" fn begin() {
     left_previous();
-    let entry = with_current(|task| task.entry.lock().take()).flatten();
-    if let Some(entry) = entry {
-        entry();
+    match with_current(|task| task.entry.lock().take()).flatten() {
+        Some(entry) => entry()(),
+        None => panic!("a task begins twice"),
     }
-    panic!("a task's entry returned");
 }
 
 fn load_root(root: Option<Arc<Root>>) {

@@ -6,6 +6,7 @@
 mod boot;
 pub mod booted;
 mod examples;
+mod frames;
 mod fuzz;
 mod host;
 mod linux;
@@ -57,6 +58,7 @@ const ALL: &[Suite] = &[
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
+    suite("frames", "a thousand processes come and go, and every frame comes back", frames::run),
     suite("syscall-fuzz", "a hundred times a thousand random system calls: the kernel survives", syscall_fuzz::run),
     Suite {
         on_request: true,

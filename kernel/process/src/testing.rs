@@ -34,7 +34,8 @@ pub(crate) struct World {
 impl World {
     pub fn new() -> World {
         start();
-        let domain = Domain::new(AgentId::new(1, 1), String::from("test"), Rights::all(), Limits::NONE, None).expect("domain");
+        let domain =
+            Domain::new(AgentId::new(1, 1), String::from("test"), Rights::all(), Limits::NONE, None).expect("domain");
         let files = tmpfs::create(domain.memory(), tmpfs::Options::default()).expect("tmpfs");
         let namespace = Namespace::new(files, b"none", 0);
         let root = namespace.root();
@@ -49,7 +50,8 @@ impl World {
 
     /// Makes an executable file.
     pub fn put(&self, path: &[u8], bytes: &[u8]) {
-        let how = OpenHow { flags: open::O_CREAT | open::O_WRONLY | open::O_TRUNC, permissions: 0o755, ..OpenHow::default() };
+        let how =
+            OpenHow { flags: open::O_CREAT | open::O_WRONLY | open::O_TRUNC, permissions: 0o755, ..OpenHow::default() };
         let file = self.context().open(None, path, how).expect("open");
         assert_eq!(file.write(&mut Source::kernel(bytes)), Ok(bytes.len()));
     }

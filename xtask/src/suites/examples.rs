@@ -33,7 +33,7 @@ const FAULTS: &[(&str, i32, &str)] = &[
 /// Lines that `examples/shell` prints whatever it reads.
 const SHELL: &[&str] = &[
     "== where we are",
-    "EMOH$ :EREH-NOISNAPXE-ON",
+    "EMOH$-:EREH-NOISNAPXE-ON",
     "they differ",
     "caught SIGUSR1",
     "the sleeper ended with 143",

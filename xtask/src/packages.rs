@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
@@ -21,6 +22,9 @@ pub const EMULATOR: &[Need] = &[Need { file: "/usr/bin/qemu-system-x86_64", pack
 /// # Errors
 /// When something is missing and cannot be installed by us; the message holds the line to run.
 pub fn ensure(needs: &[Need]) -> Result<()> {
+    // One at a time: cases of a test run side by side, and the next may find its need met by the one before.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let missing: Vec<&str> =
         needs.iter().filter(|need| !Path::new(need.file).exists()).map(|need| need.package).collect();
     if missing.is_empty() { Ok(()) } else { install(&missing) }
@@ -38,10 +42,12 @@ pub fn install(packages: &[&str]) -> Result<()> {
     if exec::capture(Command::new("id").arg("-u"))? != "0" {
         bail!("missing: {}. Run as root: {line}", packages.join(", "));
     }
-    exec::run("Reading Debian's package lists", Command::new("apt-get").args(["-q", "update"]))?;
+    // Somebody else's installation may be under way, a timer's for instance: wait for it.
+    const WAIT: &str = "-oDPkg::Lock::Timeout=600";
+    exec::run("Reading Debian's package lists", Command::new("apt-get").args([WAIT, "-q", "update"]))?;
     let mut apt = Command::new("apt-get");
     apt.env("DEBIAN_FRONTEND", "noninteractive");
-    apt.args(["-q", "-y", "install", "--no-install-recommends"]).args(packages);
+    apt.args([WAIT, "-q", "-y", "install", "--no-install-recommends"]).args(packages);
     exec::run(&format!("Installing {}", packages.join(", ")), &mut apt)?;
     Ok(())
 }

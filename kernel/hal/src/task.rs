@@ -12,7 +12,7 @@ use crate::frame::OutOfMemory;
 use crate::machine;
 use crate::paging::Root;
 
-pub use machine::{FpuState, Task};
+pub use machine::{FpuArea, FpuState, Task};
 
 /// What the scheduler switches between: its own thread objects, which have a [`Task`] inside.
 pub trait HasTask: Any + Send + Sync {
@@ -95,7 +95,12 @@ pub fn set_gs_base(base: u64) -> bool {
 
 /// A copy of the running program's user state.
 pub fn user_state() -> UserState {
-    UserState { fpu: machine::save_fpu(), fs_base: fs_base(), gs_base: gs_base() }
+    UserState { fpu: save_fpu(), fs_base: fs_base(), gs_base: gs_base() }
+}
+
+/// A copy of the running program's extended registers.
+pub fn save_fpu() -> FpuState {
+    machine::save_fpu()
 }
 
 /// Gives the running program other extended registers.

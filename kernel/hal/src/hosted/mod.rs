@@ -25,7 +25,7 @@ pub use device::{Device, add_device, add_ports};
 pub use irq::{raise_isa, raise_msi};
 pub use ram::{init, read_phys, write_phys};
 pub use random::seed;
-pub use task::{FpuState, Program, Task, set_program};
+pub use task::{FpuArea, FpuState, Program, Task, set_program};
 pub use user::{activate, deactivate};
 
 pub(crate) use clock::{arm_timer, clock_parameters, monotonic_ns, set_wall_offset_ns, wall_offset_ns};

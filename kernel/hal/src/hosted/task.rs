@@ -4,6 +4,7 @@
 //! before its entry ended leaves its host thread waiting until the process ends.
 
 use std::cell::{Cell, RefCell};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::vec::Vec;
 
@@ -70,13 +71,37 @@ pub(crate) fn run_user(regs: &mut Registers) -> Trap {
     })
 }
 
+/// The bytes of extended registers, and a word more, in which signal frames put their end mark.
+#[derive(Clone)]
+pub struct FpuArea(Vec<u8>);
+
+impl FpuArea {
+    pub fn zeroed() -> FpuArea {
+        FpuArea(std::vec![0; FpuState::size() + size_of::<u64>()])
+    }
+}
+
+impl Deref for FpuArea {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for FpuArea {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
 /// Extended registers: bytes that are only kept.
 #[derive(Clone)]
-pub struct FpuState(Vec<u8>);
+pub struct FpuState(FpuArea);
 
 impl FpuState {
     pub fn new() -> FpuState {
-        FpuState(std::vec![0; Self::size()])
+        FpuState(FpuArea::zeroed())
     }
 
     /// Bytes of an area: the legacy part and its header.
@@ -84,18 +109,15 @@ impl FpuState {
         576
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
-        self.0.clone()
+    pub fn into_area(self) -> FpuArea {
+        self.0
     }
 
-    /// Takes an area that a program made; too short ones are refused.
-    pub fn set_bytes(&mut self, bytes: &[u8]) -> bool {
-        if bytes.len() < 512 {
-            return false;
-        }
-        self.0 = bytes.to_vec();
-        self.0.resize(Self::size(), 0);
-        true
+    /// Takes an area that a program made, of which the first `len` bytes count.
+    pub fn from_area(mut area: FpuArea, len: usize) -> FpuState {
+        let len = len.min(area.len());
+        area[len..].fill(0);
+        FpuState(area)
     }
 }
 

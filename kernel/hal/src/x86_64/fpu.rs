@@ -1,17 +1,24 @@
 //! The extended registers of programs: x87, SSE and wider. The kernel itself uses none.
 //!
-//! Saved areas are in the standard (not compacted) XSAVE format, which is also what signal frames hold. An area that
-//! came from a program is cleaned before it is loaded, since `xrstor` faults on what it does not know.
+//! Saved areas are in the standard (not compacted) XSAVE format, which is also what signal frames hold. As plain bytes
+//! ([`FpuArea`]) they are anybody's to change; to be loaded they become a [`FpuState`], which cleans them, since `xrstor`
+//! faults on what it does not know.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::arch::asm;
+use core::ops::{Deref, DerefMut};
+use core::slice;
 
 use super::features;
 
 /// Bytes of the legacy area and of the header after it (SDM 1 §13.4).
 const LEGACY: usize = 512;
 const HEADER: usize = 64;
+/// x87 and SSE, which the legacy area holds.
+const LEGACY_FEATURES: u64 = 0b11;
+/// Where MXCSR is.
+const MXCSR: usize = 24;
 /// MXCSR bits that may be set; the rest fault.
 const MXCSR_MASK: u32 = 0xffff;
 const MXCSR_DEFAULT: u32 = 0x1f80;
@@ -20,10 +27,41 @@ const MXCSR_DEFAULT: u32 = 0x1f80;
 #[derive(Clone)]
 struct Line([u8; 64]);
 
-/// One program's extended registers in memory.
+/// The bytes of an area: [`FpuState::size`], and at least a word more, in which signal frames put their end mark.
+#[derive(Clone)]
+pub struct FpuArea(Box<[Line]>);
+
+impl FpuArea {
+    /// All zeros: every component in its initial state, but for the control words.
+    pub fn zeroed() -> FpuArea {
+        let count = (features::xsave_size().max(LEGACY + HEADER) + size_of::<u64>()).div_ceil(size_of::<Line>());
+        let mut lines = Vec::with_capacity(count);
+        lines.resize(count, Line([0; 64]));
+        FpuArea(lines.into_boxed_slice())
+    }
+}
+
+impl Deref for FpuArea {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the lines lie one after the other in one allocation, are nothing but bytes, all initialised, and are
+        // borrowed for as long as the slice lives.
+        unsafe { slice::from_raw_parts(self.0.as_ptr().cast(), size_of_val(&*self.0)) }
+    }
+}
+
+impl DerefMut for FpuArea {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above; the borrow is the only one, and any byte may have any value.
+        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), size_of_val(&*self.0)) }
+    }
+}
+
+/// One program's extended registers in memory, such that loading them cannot fault.
 #[derive(Clone)]
 pub struct FpuState {
-    lines: Box<[Line]>,
+    area: FpuArea,
 }
 
 pub fn set_xcr0(mask: u64) {
@@ -36,13 +74,17 @@ pub fn set_xcr0(mask: u64) {
 impl FpuState {
     /// The state a program starts with.
     pub fn new() -> FpuState {
-        let count = features::xsave_size().max(LEGACY + HEADER).div_ceil(64);
-        let mut lines: Vec<Line> = Vec::with_capacity(count);
-        lines.resize(count, Line([0; 64]));
-        let mut state = FpuState { lines: lines.into_boxed_slice() };
+        let mut area = FpuArea::zeroed();
         // All components are in their initial state but for these two control words.
-        state.put(0, &0x037fu16.to_le_bytes());
-        state.put(24, &MXCSR_DEFAULT.to_le_bytes());
+        area[..2].copy_from_slice(&0x037fu16.to_le_bytes());
+        area[MXCSR..MXCSR + 4].copy_from_slice(&MXCSR_DEFAULT.to_le_bytes());
+        FpuState { area }
+    }
+
+    /// The running program's registers.
+    pub fn of_program() -> FpuState {
+        let mut state = FpuState { area: FpuArea::zeroed() };
+        state.save();
         state
     }
 
@@ -51,30 +93,9 @@ impl FpuState {
         features::xsave_size()
     }
 
-    fn pointer(&self) -> *const u8 {
-        self.lines.as_ptr().cast()
-    }
-
-    fn get(&self, at: usize) -> u8 {
-        self.lines[at / 64].0[at % 64]
-    }
-
-    /// Writes `bytes` from `at` on.
-    fn put(&mut self, at: usize, bytes: &[u8]) {
-        let mut rest = bytes;
-        let mut at = at;
-        while !rest.is_empty() {
-            let line = &mut self.lines[at / 64].0[at % 64..];
-            let (now, later) = rest.split_at(rest.len().min(line.len()));
-            line[..now.len()].copy_from_slice(now);
-            at += now.len();
-            rest = later;
-        }
-    }
-
     /// Writes the running program's registers here.
     pub fn save(&mut self) {
-        let area = self.lines.as_mut_ptr();
+        let area = self.area.0.as_mut_ptr();
         let mask = features::xsave_mask();
         // SAFETY: the area is 64-byte aligned and as large as the enabled components need; saving changes no register.
         unsafe {
@@ -90,9 +111,9 @@ impl FpuState {
 
     /// Makes these the running program's registers.
     pub fn load(&self) {
-        let area = self.pointer();
+        let area = self.area.0.as_ptr();
         let mask = features::xsave_mask();
-        // SAFETY: the area came from `new`, `save` or `set_bytes`, which keep it well formed; the kernel uses none of
+        // SAFETY: the area came from `new`, `save` or `from_area`, which keep it well formed; the kernel uses none of
         // these registers, so nothing of Rust's is changed.
         unsafe {
             if mask == 0 {
@@ -104,38 +125,30 @@ impl FpuState {
     }
 
     /// The area as signal frames hold it.
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.lines.len() * 64);
-        self.lines.iter().for_each(|line| bytes.extend_from_slice(&line.0));
-        bytes.truncate(Self::size());
-        bytes
+    pub fn into_area(self) -> FpuArea {
+        self.area
     }
 
-    /// Takes an area that a program made. What the processor would refuse is dropped: unknown components, reserved
-    /// bits. An area of `LEGACY` bytes sets only x87 and SSE; shorter ones are refused.
-    pub fn set_bytes(&mut self, bytes: &[u8]) -> bool {
-        if bytes.len() < LEGACY {
-            return false;
-        }
-        *self = FpuState::new();
-        let count = bytes.len().min(Self::size());
-        self.put(0, &bytes[..count]);
-        let mxcsr = u32::from_le_bytes([self.get(24), self.get(25), self.get(26), self.get(27)]) & MXCSR_MASK;
-        self.put(24, &mxcsr.to_le_bytes());
-        if features::xsave_mask() != 0 {
-            let mut header = [0; HEADER];
-            let present = if count >= LEGACY + HEADER {
-                let mut word = [0; 8];
-                (0..8).for_each(|index| word[index] = bytes[LEGACY + index]);
-                u64::from_le_bytes(word) & features::xsave_mask()
-            } else {
-                0b11
-            };
-            header[..8].copy_from_slice(&present.to_le_bytes());
-            self.put(LEGACY, &header);
-        }
-        true
+    /// Takes an area that a program made, of which the first `len` bytes count. What the processor would refuse is
+    /// dropped: unknown components, reserved bits. Without a whole header only x87 and SSE are set.
+    pub fn from_area(mut area: FpuArea, len: usize) -> FpuState {
+        let len = len.min(area.len());
+        area[len..].fill(0);
+        let mxcsr = word(&area, MXCSR) as u32 & MXCSR_MASK;
+        area[MXCSR..MXCSR + 4].copy_from_slice(&mxcsr.to_le_bytes());
+        let known = features::xsave_mask();
+        let present = if len >= LEGACY + HEADER { word(&area, LEGACY) & known } else { LEGACY_FEATURES & known };
+        let header = &mut area[LEGACY..LEGACY + HEADER];
+        header.fill(0);
+        header[..8].copy_from_slice(&present.to_le_bytes());
+        FpuState { area }
     }
+}
+
+fn word(area: &FpuArea, at: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&area[at..at + 8]);
+    u64::from_le_bytes(bytes)
 }
 
 impl Default for FpuState {

@@ -25,7 +25,7 @@ mod usercopy;
 pub use apic::{msi_address, route_isa};
 pub use clock::{arm_timer, monotonic_ns, parameters as clock_parameters, set_wall_offset_ns, wall_offset_ns};
 pub use features::{hwcap, identification};
-pub use fpu::FpuState;
+pub use fpu::{FpuArea, FpuState};
 pub use kmap::{map_device, read_device, write_device};
 pub use msr::{halt, interrupts_off, interrupts_on, wait_for_interrupt};
 pub use panic::set_symbols;

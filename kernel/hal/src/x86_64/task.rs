@@ -263,9 +263,7 @@ pub fn set_gs_base(base: u64) {
 }
 
 pub fn save_fpu() -> FpuState {
-    let mut state = FpuState::new();
-    state.save();
-    state
+    FpuState::of_program()
 }
 
 pub fn load_fpu(state: FpuState) {

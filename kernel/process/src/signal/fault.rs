@@ -48,7 +48,7 @@ fn exception_info(vector: u8, pc: u64) -> Option<Siginfo> {
 
 /// The cause of a floating-point exception, from the unmasked bits of the state that it left.
 fn float_code(sse: bool) -> Option<i32> {
-    let state = task::user_state().fpu.bytes();
+    let state = task::save_fpu().into_area();
     let word = |at: usize| {
         state
             .get(at..at + 2)

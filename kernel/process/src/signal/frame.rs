@@ -4,7 +4,6 @@
 //! into its frame is taken with `rt_sigreturn` as far as it could have set it by itself.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use aios_abi::linux::consts::{sa_flags, ss_flags, uc_flags};
@@ -12,8 +11,8 @@ use aios_abi::linux::structs::{
     FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FromBytes, FromZeros, FxSoftware, FxState, IntoBytes,
     RED_ZONE, Sigaction, Sigaltstack, Sigcontext, Siginfo, SignalFrame, Ucontext, XsaveHeader,
 };
-use kernel_hal::addr::Virt;
-use kernel_hal::task::{self, FpuState};
+use kernel_hal::addr::{USER_END, Virt};
+use kernel_hal::task::{self, FpuArea, FpuState};
 use kernel_hal::user::{Registers, UserContext};
 use kernel_hal::usermem;
 
@@ -53,24 +52,25 @@ fn place(signals: &ThreadSignals, sp: u64, on_stack: bool, state_size: usize) ->
     if (nested || entering) && !signals.in_altstack(frame) { None } else { Some(Place { frame, fpstate }) }
 }
 
-/// The processor state as frames hold it.
-fn state_bytes() -> Vec<u8> {
-    let mut bytes = task::user_state().fpu.bytes();
-    let size = bytes.len();
-    if size >= HEADER_END {
-        let present = word(&bytes, LEGACY) | LEGACY_FEATURES;
-        let software = FxSoftware {
-            magic1: FP_XSTATE_MAGIC1,
-            extended_size: (size + FP_XSTATE_MAGIC2_SIZE) as u32,
-            xfeatures: present,
-            xstate_size: size as u32,
-            ..FxSoftware::default()
-        };
-        put(&mut bytes, LEGACY - size_of::<FxSoftware>(), software.as_bytes());
-        put(&mut bytes, LEGACY, &present.to_le_bytes());
-        bytes.extend_from_slice(&FP_XSTATE_MAGIC2.to_le_bytes());
+/// The processor state as frames hold it, which is the first bytes of the area, that many.
+fn state_area() -> (FpuArea, usize) {
+    let mut area = task::save_fpu().into_area();
+    let size = FpuState::size();
+    if size < HEADER_END {
+        return (area, size);
     }
-    bytes
+    let present = word(&area, LEGACY) | LEGACY_FEATURES;
+    let software = FxSoftware {
+        magic1: FP_XSTATE_MAGIC1,
+        extended_size: (size + FP_XSTATE_MAGIC2_SIZE) as u32,
+        xfeatures: present,
+        xstate_size: size as u32,
+        ..FxSoftware::default()
+    };
+    put(&mut area, LEGACY - size_of::<FxSoftware>(), software.as_bytes());
+    put(&mut area, LEGACY, &present.to_le_bytes());
+    put(&mut area, size, &FP_XSTATE_MAGIC2.to_le_bytes());
+    (area, size + FP_XSTATE_MAGIC2_SIZE)
 }
 
 fn word(bytes: &[u8], at: usize) -> u64 {
@@ -100,7 +100,8 @@ pub(super) fn push(
     info: &Siginfo,
     action: &Sigaction,
 ) -> Result<(), Virt> {
-    let state = state_bytes();
+    let (area, len) = state_area();
+    let state = area.get(..len).unwrap_or(&area);
     let around = {
         let signals = thread.signals.lock();
         let on_stack = action.flags & sa_flags::SA_ONSTACK != 0;
@@ -113,7 +114,7 @@ pub(super) fn push(
         })
     };
     let around = around.ok_or(Virt(context.regs.rsp))?;
-    write(&mut context.regs, &state, &around, info, action)?;
+    write(&mut context.regs, state, &around, info, action)?;
     context.set_full_return();
 
     let blocked = {
@@ -235,32 +236,43 @@ pub fn sigreturn(thread: &Arc<Thread>, context: &mut UserContext) {
 
 /// Loads the registers of a frame, and returns what else it holds.
 fn take_frame(regs: &mut Registers, at: Virt) -> Result<Ucontext, Virt> {
-    let mut frame = SignalFrame::new_zeroed();
-    usermem::copy_in(frame.as_mut_bytes(), at).map_err(|_| at)?;
-    take_state(frame.context.mcontext.fpstate)?;
-    restore(regs, &frame.context.mcontext);
-    Ok(frame.context)
+    let mut saved = Ucontext::new_zeroed();
+    let place = Virt(at.0.wrapping_add(core::mem::offset_of!(SignalFrame, context) as u64));
+    usermem::copy_in(saved.as_mut_bytes(), place).map_err(|_| at)?;
+    take_state(saved.mcontext.fpstate)?;
+    restore(regs, &saved.mcontext);
+    Ok(saved)
 }
 
 /// Loads the extended registers that a frame points to; none are the initial ones.
 fn take_state(at: u64) -> Result<(), Virt> {
-    let mut state = FpuState::new();
-    if at != 0 {
-        let mut bytes = alloc::vec![0; LEGACY];
-        usermem::copy_in(&mut bytes, Virt(at)).map_err(|_| Virt(at))?;
-        if let Some(size) = extended_size(&bytes, at) {
-            bytes.resize(size, 0);
-            usermem::copy_in(&mut bytes, Virt(at)).map_err(|_| Virt(at))?;
-        }
-        state.set_bytes(&bytes);
-    }
+    let state = if at == 0 {
+        FpuState::new()
+    } else {
+        let mut area = FpuArea::zeroed();
+        let read = read_state(&mut area, at).ok_or(Virt(at))?;
+        let len = extended_size(&area, read).unwrap_or(LEGACY);
+        FpuState::from_area(area, len)
+    };
     task::load_fpu(state);
     Ok(())
 }
 
-/// How much there is of a state beyond its legacy part, when both magics say that there is more.
-fn extended_size(legacy: &[u8], at: u64) -> Option<usize> {
-    let (software, _) = FxSoftware::read_from_prefix(legacy.get(LEGACY - size_of::<FxSoftware>()..)?).ok()?;
+/// Reads as much of a state as there can be, and says how much there is; `None` when even the legacy part cannot be
+/// read.
+fn read_state(area: &mut [u8], at: u64) -> Option<usize> {
+    let most = (FpuState::size() + FP_XSTATE_MAGIC2_SIZE) as u64;
+    let most = most.min(USER_END.saturating_sub(at)) as usize;
+    let read = match usermem::copy_in(area.get_mut(..most)?, Virt(at)) {
+        Ok(()) => most,
+        Err(fault) => fault.copied,
+    };
+    (read >= LEGACY).then_some(read)
+}
+
+/// How much of what was read is a state beyond its legacy part, when both magics say that there is more.
+fn extended_size(area: &[u8], read: usize) -> Option<usize> {
+    let (software, _) = FxSoftware::read_from_prefix(area.get(LEGACY - size_of::<FxSoftware>()..)?).ok()?;
     let size = software.xstate_size as usize;
     let plausible = software.magic1 == FP_XSTATE_MAGIC1
         && size >= HEADER_END
@@ -269,9 +281,8 @@ fn extended_size(legacy: &[u8], at: u64) -> Option<usize> {
     if !plausible {
         return None;
     }
-    let mut magic = [0; FP_XSTATE_MAGIC2_SIZE];
-    usermem::copy_in(&mut magic, Virt(at.checked_add(size as u64)?)).ok()?;
-    (u32::from_le_bytes(magic) == FP_XSTATE_MAGIC2).then_some(size)
+    let (magic, _) = u32::read_from_prefix(area.get(size..read)?).ok()?;
+    (magic == FP_XSTATE_MAGIC2).then_some(size)
 }
 
 #[cfg(test)]
@@ -353,19 +364,18 @@ mod tests {
     #[test]
     fn what_a_handler_leaves_alone_comes_back() {
         let (_table, base) = stack();
-        let mut marked = task::user_state().fpu.bytes();
+        let mut marked = task::save_fpu().into_area();
         put(&mut marked, 160, &[7; 16]);
-        let mut fpu = FpuState::new();
-        assert!(fpu.set_bytes(&marked));
-        task::load_fpu(fpu);
+        task::load_fpu(FpuState::from_area(marked, FpuState::size()));
 
         let mut regs = Registers::default();
         (regs.rip, regs.rsp, regs.rbx, regs.rax, regs.rflags) = (0x40_1000, base + 8192, 11, 12, 0x646);
         let before = regs;
         let action = Sigaction { handler: 0x40_2000, flags: sa_flags::SA_RESTORER, restorer: 0x40_3000, mask: 0 };
         let info = Siginfo::fault(11, 1, 9);
-        let state = state_bytes();
-        write(&mut regs, &state, &around(before.rsp, &state), &info, &action).expect("writable");
+        let (area, len) = state_area();
+        let state = &area[..len];
+        write(&mut regs, state, &around(before.rsp, state), &info, &action).expect("writable");
         assert_eq!((regs.rip, regs.rdi, regs.rsp % 16, regs.rflags & CLEARED_FLAGS), (0x40_2000, 11, 8, 0));
         assert_eq!(usermem::load_u64(Virt(regs.rsp)), Ok(0x40_3000));
         let mut seen = Siginfo::default();
@@ -379,7 +389,7 @@ mod tests {
         let saved = take_frame(&mut regs, at).expect("readable");
         assert_eq!((saved.sigmask, saved.mcontext.trapno, saved.mcontext.cr2), (0x20, 14, 9));
         assert_eq!((regs.rip, regs.rsp, regs.rbx, regs.rax), (before.rip, before.rsp, before.rbx, before.rax));
-        assert_eq!(task::user_state().fpu.bytes().get(160..176), Some(&[7; 16][..]));
+        assert_eq!(task::save_fpu().into_area().get(160..176), Some(&[7; 16][..]));
         deactivate();
     }
 
@@ -389,12 +399,33 @@ mod tests {
         let mut regs = Registers::default();
         regs.rsp = base + 256;
         let action = Sigaction { handler: 0x40_2000, flags: sa_flags::SA_RESTORER, restorer: 0x40_3000, mask: 0 };
-        let state = state_bytes();
-        let around = around(regs.rsp, &state);
-        let failed = write(&mut regs, &state, &around, &Siginfo::kernel(10), &action);
+        let (area, len) = state_area();
+        let state = &area[..len];
+        let around = around(regs.rsp, state);
+        let failed = write(&mut regs, state, &around, &Siginfo::kernel(10), &action);
         assert!(failed.is_err_and(|at| at.0 < base));
         assert_eq!(regs.rsp, base + 256);
-        assert!(take_frame(&mut regs, Virt(base - 8)).is_err());
+        // The restorer's address is not read.
+        assert!(take_frame(&mut regs, Virt(base - 16)).is_err());
+        deactivate();
+    }
+
+    #[test]
+    fn of_a_state_counts_what_can_be_read_and_says_so() {
+        let (_table, base) = stack();
+        let (mut area, len) = state_area();
+        put(&mut area, 160, &[7; 16]);
+        let end = base + 8192;
+        let taken = |at: u64| take_state(at).map(|()| task::save_fpu().into_area());
+        let put_at = |at: u64| usermem::copy_out(Virt(at), &area[..(end - at).min(len as u64) as usize]);
+        // Whole; cut off after the legacy part, which alone counts then; cut off in it.
+        for (at, header) in [(end - 1024, LEGACY_FEATURES), (end - LEGACY as u64, 0)] {
+            put_at(at).expect("writable");
+            let area = taken(at).expect("readable");
+            assert_eq!((area.get(160..176), word(&area, LEGACY)), (Some(&[7; 16][..]), header));
+        }
+        assert_eq!(taken(end - 500).err(), Some(Virt(end - 500)));
+        assert_eq!(taken(USER_END - 8).err(), Some(Virt(USER_END - 8)));
         deactivate();
     }
 }

@@ -202,7 +202,7 @@ impl Process {
 
     /// True until one of its threads has decided that it ends.
     pub fn is_alive(&self) -> bool {
-        self.state() == State::Alive
+        matches!(*self.state.lock(), State::Alive)
     }
 
     /// How it ended, once it has.

@@ -74,8 +74,12 @@ impl UserContext {
     }
 
     /// Runs the program until it traps. The running task must have a page table.
+    ///
+    /// `wanted` is asked last, when no interrupt can come any more before the program runs: what an interrupt handler
+    /// leaves for the user boundary is not overlooked until the next trap. When it says that the kernel wants the
+    /// thread, the program does not run and the trap is [`Trap::Interrupt`].
     #[inline]
-    pub fn run(&mut self) -> Trap {
-        machine::run_user(&mut self.regs)
+    pub fn run(&mut self, wanted: impl FnOnce() -> bool) -> Trap {
+        machine::run_user(&mut self.regs, wanted)
     }
 }

@@ -64,7 +64,10 @@ pub fn set_program(program: Program) {
     PROGRAM.with(|slot| *slot.borrow_mut() = Some(program));
 }
 
-pub(crate) fn run_user(regs: &mut Registers) -> Trap {
+pub(crate) fn run_user(regs: &mut Registers, wanted: impl FnOnce() -> bool) -> Trap {
+    if wanted() {
+        return Trap::Interrupt;
+    }
     PROGRAM.with(|slot| match &mut *slot.borrow_mut() {
         Some(program) => program(regs),
         None => panic!("no program on this host thread"),

@@ -12,6 +12,7 @@ use crate::frame::{AccountId, Frame};
 use crate::mmio::Region;
 use crate::paging::{PageTable, Prot};
 use crate::port::Ports;
+use crate::user::{Trap, UserContext};
 use crate::usermem::{self, Fault};
 use crate::{cpu, dma, irq, time};
 
@@ -140,4 +141,12 @@ fn time_moves_when_told_and_guards_nest() {
     assert!(!cpu::may_sleep());
     drop(outer);
     assert!(cpu::may_sleep());
+}
+
+#[test]
+fn a_program_does_not_run_while_the_kernel_wants_its_thread() {
+    super::set_program(Box::new(|_| Trap::Syscall));
+    let mut context = UserContext::new(Virt(0x1000), Virt(0x2000));
+    assert_eq!(context.run(|| true), Trap::Interrupt);
+    assert_eq!(context.run(|| false), Trap::Syscall);
 }

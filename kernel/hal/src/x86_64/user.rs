@@ -5,7 +5,7 @@ use crate::addr::Virt;
 use crate::user::{Registers, Trap, USER_FLAGS};
 
 #[inline]
-pub fn run_user(regs: &mut Registers) -> Trap {
+pub fn run_user(regs: &mut Registers, wanted: impl FnOnce() -> bool) -> Trap {
     // What a program, a signal frame or a debugger put here must not reach ring 0 or fault on the way out.
     regs.rflags = regs.rflags & USER_FLAGS | 0x202;
     regs.cs = u64::from(layout::USER_CODE);
@@ -15,6 +15,10 @@ pub fn run_user(regs: &mut Registers) -> Trap {
         return Trap::Exception { vector: 13, error: 0 };
     }
     msr::interrupts_off();
+    if wanted() {
+        msr::interrupts_on();
+        return Trap::Interrupt;
+    }
     // SAFETY: 1. Interrupts are off until the program runs. 2. Code and stack selectors are user mode's, flags are
     // masked, the address is canonical: the return to user mode cannot fault in ring 0. 3. The registers stay in
     // place for the call, their end is 16-byte aligned, and traps write only within them. 4. The kernel half of the

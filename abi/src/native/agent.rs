@@ -243,7 +243,7 @@ pub struct FaultRecord {
     pub kind: u32,
     /// Process, as the agent numbers it.
     pub pid: u32,
-    /// The address that was touched; 0 where the kind has none.
+    /// The address that was touched; 0 where the kind has none or the processor does not tell it.
     pub address: u64,
     /// The instruction that did it.
     pub pc: u64,
@@ -252,6 +252,36 @@ pub struct FaultRecord {
 }
 
 wire_struct!(FaultRecord { kind: u32, pid: u32, address: u64, pc: u64, program: [u8; 32] });
+
+impl FaultRecord {
+    /// The address that was touched, where the processor tells one.
+    fn touched(&self) -> Option<u64> {
+        match FaultKind::from_u32(self.kind) {
+            FaultKind::None
+            | FaultKind::IllegalInstruction
+            | FaultKind::GeneralProtection
+            | FaultKind::DivideError
+            | FaultKind::FloatingPoint
+            | FaultKind::Alignment
+            | FaultKind::Breakpoint
+            | FaultKind::Other => None,
+            // Refused as an instruction, the processor keeps the address to itself; refused as a page, it is told.
+            FaultKind::NonCanonical => Some(self.address).filter(|address| *address != 0),
+            _ => Some(self.address),
+        }
+    }
+}
+
+/// One line for people: `null write at 0x0 (pc 0x401136, pid 2 'prog')`. Kinds without an address name none.
+impl fmt::Display for FaultRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        FaultKind::from_u32(self.kind).fmt(f)?;
+        if let Some(address) = self.touched() {
+            write!(f, " at {address:#x}")?;
+        }
+        write!(f, " (pc {:#x}, pid {} '{}')", self.pc, self.pid, field_text(&self.program))
+    }
+}
 
 /// How an agent ended: what AgentWait writes. The caller sets `size` before the call.
 #[repr(C)]
@@ -442,6 +472,23 @@ mod tests {
         assert_eq!((id.index(), id.generation(), id.to_string().as_str()), (3, 7, "3.7"));
         assert_eq!(AgentId::from_raw(id.raw()), Some(id));
         assert_eq!(AgentId::from_raw(0), None);
+    }
+
+    #[test]
+    fn a_fault_names_an_address_only_where_there_is_one() {
+        extern crate std;
+        use std::string::ToString;
+        let text = |kind: FaultKind, address| {
+            let mut fault = FaultRecord { kind: kind.to_u32(), pid: 2, address, pc: 0x401136, program: [0; 32] };
+            set_field_text(&mut fault.program, "prog");
+            fault.to_string()
+        };
+        assert_eq!(text(FaultKind::NullWrite, 0), "null write at 0x0 (pc 0x401136, pid 2 'prog')");
+        assert_eq!(text(FaultKind::DivideError, 0), "division by zero or overflow (pc 0x401136, pid 2 'prog')");
+        assert!(text(FaultKind::NonCanonical, 1 << 60).contains(" at 0x1000000000000000 "));
+        for kind in [FaultKind::NonCanonical, FaultKind::IllegalInstruction, FaultKind::GeneralProtection] {
+            assert!(!text(kind, 0).contains(" at "), "{kind}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use aios_abi::native::agent::{field_text, set_field_text};
-use aios_abi::native::{AgentExitRecord, ExitKind, FaultKind, FaultRecord};
+use aios_abi::native::agent::set_field_text;
+use aios_abi::native::{AgentExitRecord, ExitKind};
 use kernel_hal::addr::PAGE_SIZE;
 use kernel_process::{ExitReason, ExitStatus};
 
@@ -28,7 +28,7 @@ pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<i32
         }
         (None, ExitReason { fault: Some(fault), .. }) => {
             record.fault = *fault;
-            (ExitKind::Faulted, fault_text(agent.domain().name(), fault))
+            (ExitKind::Faulted, format!("{}: {fault}", agent.domain().name()))
         }
         (None, ExitReason { status: ExitStatus::Exited(_), .. }) => (ExitKind::Exited, String::new()),
         (None, ExitReason { status: ExitStatus::Signaled { signal, .. }, .. }) => {
@@ -42,16 +42,4 @@ pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<i32
     }
     set_field_text(&mut record.reason, &text);
     record
-}
-
-/// One line that names program, cause and address.
-fn fault_text(agent: &str, fault: &FaultRecord) -> String {
-    format!(
-        "{agent}: {} at {:#x} (pc {:#x}, pid {} '{}')",
-        FaultKind::from_u32(fault.kind).text(),
-        fault.address,
-        fault.pc,
-        fault.pid,
-        field_text(&fault.program),
-    )
 }

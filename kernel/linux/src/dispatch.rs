@@ -7,8 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use aios_abi::linux::call::Support;
 use aios_abi::linux::table::{self, LAST};
 use aios_abi::linux::trace::{self, Outcome};
-use aios_abi::native::agent::field_text;
-use aios_abi::native::{FaultKind, NATIVE_BASE};
+use aios_abi::native::NATIVE_BASE;
 use kernel_hal::addr::Virt;
 use kernel_hal::user::UserContext;
 use kernel_hal::{console, usermem};
@@ -136,14 +135,7 @@ impl Personality for Linux {
 
     fn report_fault(&self, thread: &Thread, reason: &ExitReason) {
         if let Some(fault) = &reason.fault {
-            let (kind, program) = (FaultKind::from_u32(fault.kind), field_text(&fault.program));
-            let agent = thread.process().domain().name();
-            log::warn!(
-                "agent {agent}: {kind} at {:#x} (pc {:#x}, pid {} '{program}')",
-                fault.address,
-                fault.pc,
-                fault.pid
-            );
+            log::warn!("agent {}: {fault}", thread.process().domain().name());
         }
     }
 }

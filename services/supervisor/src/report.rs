@@ -47,10 +47,7 @@ fn described(record: &AgentExitRecord, kind: ExitKind, signal: i32) -> String {
             ExitKind::Limit => format!("{name}: over its limit (peak {} KiB)", record.peak_memory / 1024),
             _ => format!("{name}: signal {signal}"),
         },
-        what => {
-            let program = field_text(&fault.program);
-            format!("{name}: {what} at {:#x} (pc {:#x}, pid {} '{program}')", fault.address, fault.pc, fault.pid)
-        }
+        _ => format!("{name}: {fault}"),
     }
 }
 

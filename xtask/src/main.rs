@@ -22,6 +22,7 @@ mod suites;
 mod symbols;
 mod terminal;
 mod toolchain;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
             for cause in error.chain().skip(1) {
                 eprintln!("  because: {cause}");
             }
-            ExitCode::FAILURE
+            if usage::is_wrong(&error) { ExitCode::from(usage::CODE) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::build::{self, Profile};
 use crate::guest::{End, Event, Guest, Message};
@@ -16,6 +16,7 @@ use crate::machine::{self, Firmware, Machine};
 use crate::manifest;
 use crate::paths;
 use crate::terminal::{self, Keys, Typed};
+use crate::usage;
 
 /// The image of the interactive shell.
 const SHELL_IMAGE: &str = "python";
@@ -69,16 +70,21 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
     };
     let share = match (&arguments.share, &agent) {
         (Some(share), _) => Some((directory(share, "--share")?, true)),
-        (None, Some((_, manifest))) => match &manifest.share {
+        (None, Some((_, agent))) => match &agent.share {
             Some(share) => Some((directory(share, "[host] share")?, true)),
             None => None,
         },
         (None, None) => None,
     };
+    let named = agent.as_ref().map_or(SHELL_IMAGE, |(_, agent)| agent.manifest.image.as_str());
+    let named = arguments.image.as_deref().unwrap_or(named);
+    image::check(named).map_err(|error| match (&arguments.image, &arguments.dir) {
+        (None, Some(dir)) => error.context(format!("`image` in {} is wrong", dir.join(manifest::FILE).display())),
+        _ => error,
+    })?;
     let profile = if arguments.debug { Profile::Debug } else { Profile::Release };
     let artefacts = build::build(profile)?;
-    let named = agent.as_ref().map_or(SHELL_IMAGE, |(_, manifest)| manifest.image.as_str());
-    let image = image::ensure(arguments.image.as_deref().unwrap_or(named))?;
+    let image = image::ensure(named)?;
     let mut machine = Machine::new(&artefacts)
         .firmware(arguments.firmware)
         .memory(&arguments.memory)
@@ -105,16 +111,19 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
         let kernel = artefacts.kernel.display();
         eprintln!("waiting for a debugger: gdb {kernel} -ex 'target remote :{}'", machine::GDB_PORT);
     }
-    if let Some((_, manifest)) = &agent {
-        eprintln!("starting AIOS with agent {} on image {named}", manifest.name);
+    if let Some((_, agent)) = &agent {
+        eprintln!("starting AIOS with agent {} on image {named}", agent.manifest.name);
     }
     let end = attend(&machine, arguments)?;
     Ok(ExitCode::from(u8::try_from(end.code() & 0xff).unwrap_or(1)))
 }
 
 fn directory(path: &Path, what: &str) -> Result<PathBuf> {
+    if !path.exists() {
+        return Err(usage::wrong(format!("{what} {} does not exist", path.display())));
+    }
     if !path.is_dir() {
-        bail!("{what} {} is no directory", path.display());
+        return Err(usage::wrong(format!("{what} {} is no directory", path.display())));
     }
     path.canonicalize().with_context(|| format!("cannot open {}", path.display()))
 }
@@ -270,6 +279,7 @@ fn explain(end: &End, told: &str) {
         End::Agent { name, reason: Some(reason), .. } => eprintln!("agent {name} was ended: {reason}"),
         End::Agent { code: 0, .. } => {}
         End::Agent { name, code, .. } => eprintln!("agent {name} exited with code {code}"),
+        End::Error(message) if told.contains(message.as_str()) => {}
         End::Error(message) => eprintln!("error: {message}"),
         End::Panic(log) => eprintln!("error: the kernel panicked\n{log}"),
         End::Stopped => eprintln!("the machine was stopped"),
@@ -279,7 +289,18 @@ fn explain(end: &End, told: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::encode;
+    use super::{directory, encode};
+    use crate::usage;
+    use std::path::Path;
+
+    #[test]
+    fn a_directory_that_is_not_there_is_told_from_one_that_is_none() {
+        for (path, said) in [("/none/such", "does not exist"), ("/etc/passwd", "is no directory")] {
+            let error = directory(Path::new(path), "--share").unwrap_err();
+            assert!(usage::is_wrong(&error));
+            assert_eq!(error.to_string(), format!("--share {path} {said}"));
+        }
+    }
 
     #[test]
     fn arguments_are_percent_encoded() {

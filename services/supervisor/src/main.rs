@@ -7,18 +7,18 @@
 mod cmdline;
 mod control;
 mod error;
-mod manifest;
 mod mounts;
 mod native;
 mod report;
 mod spawn;
 
+use std::collections::BTreeMap;
 use std::fs;
 
+use aios_manifest::Manifest;
 use cmdline::{Cmdline, Mode};
 use control::Control;
 use error::{Context, Error};
-use manifest::Manifest;
 
 fn main() {
     if let Err(error) = run() {
@@ -41,9 +41,9 @@ fn run() -> Result<(), Error> {
         Mode::Run => {
             mounts::shared("agent", mounts::AGENT, true)?;
             let text = fs::read_to_string(mounts::MANIFEST).context("cannot read the agent's agent.toml")?;
-            Manifest::parse(&text)?
+            Manifest::parse(&text).context("agent.toml")?
         }
-        Mode::Shell => Manifest::shell(),
+        Mode::Shell => shell(),
     };
     if cmdline.share {
         mounts::shared("share", mounts::SHARE, false)?;
@@ -58,6 +58,19 @@ fn run() -> Result<(), Error> {
     }
     Control::open().exited(&manifest.name, id, &end);
     Ok(())
+}
+
+/// The agent of an interactive machine.
+fn shell() -> Manifest {
+    Manifest {
+        name: "shell".into(),
+        image: String::new(),
+        command: vec!["bash".into(), "-i".into()],
+        cwd: "/root".into(),
+        env: BTreeMap::new(),
+        memory: None,
+        share: None,
+    }
 }
 
 /// Collects the processes that were left to us. An agent's own go to the agent's first process, so there are rarely any.

@@ -5,10 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 
 use aios_abi::native::agent::{AgentId, bind_flag};
+use aios_manifest::Manifest;
 
 use crate::cmdline::Cmdline;
 use crate::error::{Context, Error};
-use crate::manifest::Manifest;
 use crate::mounts;
 use crate::native::{self, Bind, Request};
 
@@ -42,7 +42,7 @@ pub fn spawn(manifest: &Manifest, cmdline: &Cmdline) -> Result<AgentId, Error> {
         env: &env,
         cwd: &manifest.cwd,
         stdio: [fd; 3],
-        memory_limit: manifest.limits.memory.unwrap_or(0),
+        memory_limit: manifest.memory.unwrap_or(0),
     })
     .context(&format!("cannot spawn agent {} ({})", manifest.name, manifest.command.join(" ")))
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::lock::Pin;
-use crate::paths;
+use crate::{paths, usage};
 
 /// One file `images/NAME.toml`.
 #[derive(Deserialize)]
@@ -94,7 +94,10 @@ fn read(name: &str) -> Result<Layer> {
     let path = directory().join(format!("{name}.toml"));
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(_) => bail!("there is no image `{name}`; there are: {}", names()?.join(", ")),
+        Err(_) => {
+            let known = names()?.join(", ");
+            return Err(usage::wrong(format!("there is no image `{name}`; there are: {known}")));
+        }
     };
     let definition: Definition = toml::from_str(&text).with_context(|| format!("{} is not valid", shown(&path)))?;
     let lock = lock_path(name);
@@ -133,7 +136,9 @@ mod tests {
 
     #[test]
     fn an_unknown_image_names_the_known_ones() {
-        let error = layers("nonesuch").err().unwrap().to_string();
+        let error = layers("nonesuch").err().unwrap();
+        assert!(usage::is_wrong(&error));
+        let error = error.to_string();
         assert!(error.contains("nonesuch") && error.contains("base, python"), "{error}");
     }
 }

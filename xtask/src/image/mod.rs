@@ -62,6 +62,11 @@ pub fn list() -> Result<Vec<(String, String)>> {
         .collect()
 }
 
+/// Makes sure that image `name` is defined, before something long is done for it.
+pub fn check(name: &str) -> Result<()> {
+    definition::layers(name).map(|_| ())
+}
+
 /// The directory of image `name`, assembled first where it is missing or its definition changed.
 pub fn ensure(name: &str) -> Result<PathBuf> {
     let layers = definition::layers(name)?;

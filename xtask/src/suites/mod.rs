@@ -20,10 +20,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indicatif::ProgressBar;
 
-use crate::progress;
+use crate::{progress, usage};
 
 /// Which tests to run.
 #[derive(clap::Args)]
@@ -189,7 +189,7 @@ fn select(arguments: &Arguments) -> Result<Vec<&'static Suite>> {
     for name in &arguments.suite {
         if !ALL.iter().any(|suite| suite.name == name) {
             let names: Vec<_> = ALL.iter().map(|suite| suite.name).collect();
-            bail!("there is no suite `{name}`; there are {}", names.join(", "));
+            return Err(usage::wrong(format!("there is no suite `{name}`; there are {}", names.join(", "))));
         }
     }
     let wanted = |suite: &&Suite| {

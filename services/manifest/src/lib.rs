@@ -1,0 +1,184 @@
+//! `agent.toml`: what an agent is made of. Version 0 of the format.
+//!
+//! The tool on the host reads it before it starts a machine, so that a mistake costs no boot; the supervisor reads it
+//! again in the guest, because nobody says that the tool started the machine. Both through [`Manifest::parse`].
+
+mod reader;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aios_abi::native::agent::{MAX_NAME, MAX_STRING_BYTES, MAX_STRINGS};
+use reader::{Key, Reader, Table};
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// Longest path, in bytes, its terminator not included (Linux's `PATH_MAX`).
+const MAX_PATH: usize = 4095;
+
+/// A checked manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// For people and logs.
+    pub name: String,
+    /// What the agent's file tree begins as: an image of the host.
+    pub image: String,
+    /// Program and arguments; at least the program.
+    pub command: Vec<String>,
+    /// Absolute working directory.
+    pub cwd: String,
+    /// Added to the standard environment.
+    pub env: BTreeMap<String, String>,
+    /// Bytes of memory, at least one; `None` is what the machine has.
+    pub memory: Option<u64>,
+    /// The host directory that becomes `/share`, relative to the manifest.
+    pub share: Option<String>,
+}
+
+/// One thing that is wrong, and in which line; a key that is missing has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub line: Option<usize>,
+    pub what: String,
+}
+
+/// Everything that is wrong with a manifest, by line; at least one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            if let Some(line) = fault.line {
+                write!(f, "line {line}: ")?;
+            }
+            f.write_str(&fault.what)?;
+        }
+        Ok(())
+    }
+}
+
+const NAME: Key = Key { name: "name", expected: "a text of 1 to 63 bytes without control characters" };
+const IMAGE: Key = Key { name: "image", expected: "the name of an image, for example \"base\" or \"python\"" };
+const COMMAND: Key = Key { name: "command", expected: "a list of texts: [\"program\", \"argument\", ...]" };
+const CWD: Key = Key { name: "cwd", expected: "an absolute path" };
+const ENV: Key = Key { name: "env", expected: "a table of texts" };
+const LIMITS: Key = Key { name: "limits", expected: "a table" };
+const HOST: Key = Key { name: "host", expected: "a table" };
+const TOP: &[Key] = &[NAME, IMAGE, COMMAND, CWD, ENV, LIMITS, HOST];
+
+const MEMORY: Key =
+    Key { name: "memory", expected: "a size such as \"256 MiB\" (KiB, MiB, GiB) or a number of bytes, not 0" };
+const SHARE: Key = Key { name: "share", expected: "the path of a directory, relative to this file" };
+
+const VARIABLE: &str = "a text; its name may not be empty or hold `=`";
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// All that is wrong with it; only the first thing where it is not even TOML.
+    pub fn parse(text: &str) -> Result<Manifest, Faults> {
+        let document = reader::document(text)?;
+        let (mut reader, root) = (Reader::new(text), Table::root(&document));
+        reader.only(&root, TOP, &[]);
+        let manifest = Manifest {
+            name: reader.required(&root, NAME, name),
+            image: reader.required(&root, IMAGE, image),
+            command: reader.required(&root, COMMAND, command),
+            cwd: reader.optional(&root, CWD, absolute).unwrap_or_else(|| "/".to_owned()),
+            env: reader.table(&root, ENV).map_or_else(BTreeMap::new, |table| variables(&mut reader, &table)),
+            memory: reader.table(&root, LIMITS).and_then(|table| {
+                reader.only(&table, &[MEMORY], TOP);
+                reader.optional(&table, MEMORY, size)
+            }),
+            share: reader.table(&root, HOST).and_then(|table| {
+                reader.only(&table, &[SHARE], TOP);
+                reader.optional(&table, SHARE, path)
+            }),
+        };
+        reader.finish(manifest)
+    }
+}
+
+type Value<'t> = Spanned<DeValue<'t>>;
+
+/// A text that can be passed to a program, which ends at a zero byte.
+fn text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    value.get_ref().as_str().filter(|text| !text.contains('\0'))
+}
+
+fn name<'v, 't>(value: &'v Value<'t>) -> Result<String, &'v Value<'t>> {
+    let sound = |name: &&str| !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
+    text(value).filter(sound).map(str::to_owned).ok_or(value)
+}
+
+fn image<'v, 't>(value: &'v Value<'t>) -> Result<String, &'v Value<'t>> {
+    let plain = |name: &&str| {
+        name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    text(value).filter(plain).map(str::to_owned).ok_or(value)
+}
+
+fn command<'v, 't>(value: &'v Value<'t>) -> Result<Vec<String>, &'v Value<'t>> {
+    let list = value.get_ref().as_array().ok_or(value)?;
+    let words: Vec<String> =
+        list.iter().map(|word| text(word).map(str::to_owned).ok_or(word)).collect::<Result<_, _>>()?;
+    let bytes: usize = words.iter().map(|word| word.len() + 1).sum();
+    let sound = words.first().is_some_and(|program| !program.is_empty());
+    if sound && words.len() <= MAX_STRINGS && bytes <= MAX_STRING_BYTES { Ok(words) } else { Err(value) }
+}
+
+fn path<'v, 't>(value: &'v Value<'t>) -> Result<String, &'v Value<'t>> {
+    text(value).filter(|path| !path.is_empty() && path.len() <= MAX_PATH).map(str::to_owned).ok_or(value)
+}
+
+fn absolute<'v, 't>(value: &'v Value<'t>) -> Result<String, &'v Value<'t>> {
+    path(value).and_then(|path| if path.starts_with('/') { Ok(path) } else { Err(value) })
+}
+
+fn variables(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (key, value) in table.entries() {
+        let name = key.get_ref().as_ref();
+        let sound = !name.is_empty() && !name.contains(['=', '\0']);
+        match text(value).filter(|_| sound) {
+            Some(text) => {
+                all.insert(name.to_owned(), text.to_owned());
+            }
+            None => reader.wrong(table, name, VARIABLE, value),
+        }
+    }
+    all
+}
+
+/// A size: bytes as a number, or a text such as `256 MiB`.
+fn size<'v, 't>(value: &'v Value<'t>) -> Result<u64, &'v Value<'t>> {
+    let bytes = match value.get_ref() {
+        DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+        DeValue::String(text) => parse_size(text),
+        _ => None,
+    };
+    bytes.filter(|bytes| *bytes > 0).ok_or(value)
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,12 @@ use kernel_bus::pci::Pci;
 use kernel_drivers::virtio::ninep::P9Channel;
 use kernel_hal::addr::Phys;
 use kernel_hal::boot::Boot;
-use kernel_hal::{cpu, firmware, power, time};
+use kernel_hal::{firmware, power, time};
 use kernel_linux::PowerRequest;
-use kernel_sync::Once;
+use kernel_sync::{Once, WaitQueue};
+
+/// How long a switch that was thrown may take to have its effect.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What later steps use.
 pub struct Hardware {
@@ -48,33 +51,27 @@ pub fn find(boot: &Boot) -> Hardware {
     Hardware { shares }
 }
 
-/// Switches the machine off or resets it; returns when there is no way to do it.
-fn switch(request: PowerRequest) {
+/// Switches the machine off or resets it. A machine that cannot do it, or does not, is halted: nobody who asked for its
+/// end expects to go on.
+fn switch(request: PowerRequest) -> ! {
     kernel_linux::missed(&mut |name, count| log::info!("call {name} is not supported: made {count} times"));
     let control = POWER.get();
-    match request {
-        PowerRequest::Off => {
-            // Interrupts stay on: the log's last bytes are out already, since its port is polled.
-            if control.and_then(PowerControl::power_off).is_none() {
-                log::error!("this machine cannot be switched off by software");
-                return;
-            }
-            take_effect();
-        }
-        PowerRequest::Restart => {
-            if control.and_then(PowerControl::reset).is_none() {
-                power::reset();
-            }
-            take_effect();
-        }
+    let asked = match request {
+        PowerRequest::Off => control.and_then(PowerControl::power_off),
+        PowerRequest::Restart => control.and_then(PowerControl::reset),
         PowerRequest::Halt => power::halt(),
+    };
+    if asked.is_some() {
+        // Asleep, so that the machine is not kept busy: an emulator ends in a thread of its own, when it gets to it.
+        let end = time::now() + PATIENCE;
+        WaitQueue::new().wait_uninterruptible_deadline(end, || None::<()>);
     }
-}
-
-/// Waits for the switch that was just thrown: the machine may run on for a moment.
-fn take_effect() {
-    let end = time::now() + Duration::from_secs(1);
-    while time::now() < end {
-        cpu::relax();
+    if request == PowerRequest::Restart {
+        power::reset();
     }
+    match asked {
+        Some(()) => log::error!("this machine is still on {} s after it was switched off: halted", PATIENCE.as_secs()),
+        None => log::error!("this machine cannot be switched off by software: halted"),
+    }
+    power::halt()
 }

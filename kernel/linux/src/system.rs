@@ -22,10 +22,10 @@ pub enum PowerRequest {
     Halt,
 }
 
-static POWER: Once<fn(PowerRequest)> = Once::new();
+static POWER: Once<fn(PowerRequest) -> !> = Once::new();
 
-/// Sets what switches the machine off; it does not return when it succeeds.
-pub fn set_power(power: fn(PowerRequest)) {
+/// Sets what switches the machine off. It never returns: a caller would take that for a refusal.
+pub fn set_power(power: fn(PowerRequest) -> !) {
     POWER.set(power);
 }
 
@@ -65,11 +65,10 @@ fn reboot(call: &mut Call<'_>) -> CallResult {
         _ => return Err(Errno::EINVAL),
     };
     call.process().domain().check(Rights::POWER, "switching the machine off")?;
-    if let Some(power) = POWER.get() {
-        power(request);
+    match POWER.get() {
+        Some(power) => power(request),
+        None => Err(Errno::EINVAL),
     }
-    // It came back: nothing here can do it.
-    Err(Errno::EINVAL)
 }
 
 /// The log goes to the control port and is not kept.

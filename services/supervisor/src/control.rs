@@ -51,8 +51,16 @@ impl Control {
         self.send(&Event::Error { message });
     }
 
+    /// A line for people, between those of the kernel's log.
+    pub fn log(&mut self, text: &str) {
+        self.write(&format!("{text}\n"));
+    }
+
     fn send(&mut self, event: &Event<'_>) {
-        let line = line(event);
+        self.write(&line(event));
+    }
+
+    fn write(&mut self, line: &str) {
         // In one write, so that no line of the kernel's log comes between.
         let sent = self.port.as_mut().is_some_and(|port| port.write_all(line.as_bytes()).is_ok());
         if !sent {

@@ -27,8 +27,8 @@ fn main() {
         Control::open().error(&message);
     }
     let error = power_off();
-    // The kernel takes it from here: the end of the first process stops the machine.
-    eprintln!("aios: cannot power off: {error}");
+    // The kernel takes it from here: the end of the first process stops the machine. The console is the agent's.
+    Control::open().log(&format!("aios: cannot power off: {error}"));
     std::process::exit(1);
 }
 

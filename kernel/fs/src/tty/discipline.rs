@@ -108,6 +108,13 @@ impl Discipline {
         self.literal = false;
     }
 
+    /// True when a byte that comes now is kept. Where input waits to be read, a port holds more of it back until there is
+    /// room. An overlong line that is still being edited is no reason to: nobody can read it before its end has come, so
+    /// what it has no room for is dropped.
+    pub fn has_room(&self) -> bool {
+        self.input.len() < MAX_INPUT - 1 || self.finished == 0
+    }
+
     /// Takes one byte from the keyboard. What is to be shown is appended to `out`.
     pub fn receive(&mut self, byte: u8, out: &mut Vec<u8>) -> Option<Event> {
         let settings = self.settings;

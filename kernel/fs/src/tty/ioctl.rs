@@ -84,13 +84,17 @@ impl Tty {
         drop(discipline);
         self.wake_writers();
         self.wake_readers();
+        self.wake_port();
         Ok(0)
     }
 
     fn flush(&self, queue: u64) -> Result<usize, Errno> {
         self.check_foreground(signal::SIGTTOU)?;
         match u32::try_from(queue) {
-            Ok(tcflush::TCIFLUSH | tcflush::TCIOFLUSH) => self.discipline.lock().flush_input(),
+            Ok(tcflush::TCIFLUSH | tcflush::TCIOFLUSH) => {
+                self.discipline.lock().flush_input();
+                self.wake_port();
+            }
             Ok(tcflush::TCOFLUSH) => {}
             _ => return Err(Errno::EINVAL),
         }

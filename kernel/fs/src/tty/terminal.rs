@@ -97,6 +97,8 @@ pub struct Tty {
     number: AtomicU64,
     readable: Arc<WaitQueue>,
     writable: Arc<WaitQueue>,
+    /// Woken when there may be room for input again.
+    drained: WaitQueue,
 }
 
 impl Tty {
@@ -111,6 +113,7 @@ impl Tty {
             number: AtomicU64::new(0),
             readable: Arc::default(),
             writable: Arc::default(),
+            drained: WaitQueue::new(),
         })
     }
 
@@ -120,13 +123,32 @@ impl Tty {
         if number == 0 { None } else { Some(DeviceNumber::decode_wide(number)) }
     }
 
-    /// Takes what the port received. Not for interrupt handlers: it sleeps while the echo is written.
+    /// Takes what the port received. Not for interrupt handlers: it sleeps while the echo is written, and while input waits
+    /// to be read and there is no room for more, so that the port holds its sender back and nothing is lost.
     pub fn input(&self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.hung_up.load(Ordering::Acquire) {
+            let taken = self.receive(rest);
+            rest = rest.get(taken..).unwrap_or_default();
+            if !rest.is_empty() {
+                let room = || self.discipline.lock().has_room() || self.hung_up.load(Ordering::Acquire);
+                self.drained.wait_uninterruptible(|| room().then_some(()));
+            }
+        }
+    }
+
+    /// Takes bytes as long as there is room; returns how many.
+    fn receive(&self, bytes: &[u8]) -> usize {
         let mut events = Vec::new();
+        let mut taken = 0;
         let mut discipline = self.discipline.lock();
         let mut echo = Vec::new();
         for byte in bytes {
+            if !discipline.has_room() {
+                break;
+            }
             events.extend(discipline.receive(*byte, &mut echo));
+            taken += 1;
         }
         if !echo.is_empty() {
             self.port.write(&echo);
@@ -145,6 +167,7 @@ impl Tty {
         if ready {
             self.readable.wake_all();
         }
+        taken
     }
 
     /// Sets the size of the window, rows and columns of characters, and tells the foreground group when it changed.
@@ -162,6 +185,7 @@ impl Tty {
         self.signal_foreground(signal::SIGCONT);
         self.readable.wake_all();
         self.writable.wake_all();
+        self.drained.wake_all();
     }
 
     pub(super) fn signal_foreground(&self, signal: u32) {
@@ -177,6 +201,11 @@ impl Tty {
 
     pub(super) fn wake_writers(&self) {
         self.writable.wake_all();
+    }
+
+    /// Input was read or dropped.
+    pub(super) fn wake_port(&self) {
+        self.drained.wake_all();
     }
 
     /// The session that this is the controlling terminal of.
@@ -250,6 +279,7 @@ impl Tty {
             Taken::Bytes(count) => {
                 let line = discipline.settings().is_canonical();
                 drop(discipline);
+                self.wake_port();
                 let before = sink.done();
                 let result = sink.put(buffer.get(..count).unwrap_or_default());
                 let mut moved = sink.done() - before;

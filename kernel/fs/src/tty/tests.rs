@@ -1,8 +1,12 @@
 use std::vec::Vec;
 
-use aios_abi::linux::consts::{cc, iflag, lflag, signal};
+use alloc::sync::Arc;
+
+use aios_abi::linux::consts::{cc, iflag, lflag, open, signal};
 
 use super::*;
+use crate::file::File;
+use crate::testing::{World, read};
 
 /// Types `input` and returns what is shown, and the events.
 fn type_in(discipline: &mut Discipline, input: &[u8]) -> (Vec<u8>, Vec<Event>) {
@@ -142,4 +146,62 @@ fn a_full_queue_drops_characters_and_still_ends_the_line() {
     type_in(&mut tty, b"\n");
     let line = take(&mut tty, 10_000).expect("line");
     assert_eq!((line.len(), line.last()), (4096, Some(&b'\n')));
+}
+
+#[test]
+fn there_is_room_unless_input_waits_that_can_be_read() {
+    let mut tty = Discipline::default();
+    type_in(&mut tty, &[b'x'; 5000]);
+    assert!(tty.has_room(), "only the end of an overlong line helps");
+    type_in(&mut tty, b"\n");
+    assert!(!tty.has_room());
+    take(&mut tty, 5000);
+    assert!(tty.has_room());
+    let mut tty = raw();
+    type_in(&mut tty, &[b'x'; 4095]);
+    assert!(!tty.has_room());
+    tty.flush_input();
+    assert!(tty.has_room());
+}
+
+/// What a terminal shows, for nobody.
+struct NoScreen;
+
+impl TtyPort for NoScreen {
+    fn write(&self, _bytes: &[u8]) {}
+}
+
+/// Everything that came over the line is read, however slow the reader and whatever the mode.
+#[test]
+fn a_port_waits_for_the_reader_and_loses_nothing() {
+    let sent: Vec<u8> = (0..20_000).flat_map(|number| std::format!("{number}\n").into_bytes()).collect();
+    for canonical in [true, false] {
+        let world = World::new();
+        let tty = Tty::new(Arc::new(NoScreen));
+        if !canonical {
+            tty.discipline.lock().set_settings(*raw().settings());
+        }
+        let file = File::new(world.root.clone(), tty.clone(), open::O_RDWR);
+        let mut got = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| sent.chunks(300).for_each(|piece| tty.input(piece)));
+            while got.len() < sent.len() {
+                got.extend(read(&file, 700).expect("input"));
+            }
+        });
+        assert!(got == sent, "canonical: {canonical}");
+    }
+}
+
+#[test]
+fn a_port_whose_terminal_hangs_up_waits_no_longer() {
+    let tty = Tty::new(Arc::new(NoScreen));
+    std::thread::scope(|scope| {
+        let port = scope.spawn(|| tty.input(&[b'\n'; 10_000]));
+        while tty.discipline.lock().has_room() {
+            std::thread::yield_now();
+        }
+        tty.hang_up();
+        port.join().expect("the port's thread");
+    });
 }

@@ -11,7 +11,7 @@ use aios_abi::native::AgentId;
 use kernel_cap::{Domain, Limits, Rights};
 use kernel_fs::tty::Tty;
 use kernel_fs::vfs::{OpenHow, WalkFlags};
-use kernel_fs::{Context, Credentials, File, Namespace, Path};
+use kernel_fs::{Context, Credentials, File, Namespace, Path, device};
 use kernel_process::{Files, Pids, Place, View, exec, jobs};
 
 use crate::state::Event;
@@ -82,6 +82,40 @@ fn terminal_behind(file: &File) -> Option<Arc<Tty>> {
     ops.downcast().ok()
 }
 
+/// The same terminal, opened in the agent's own `/dev`: `ttyname` looks there for what descriptor 0 is. Any other file, and a
+/// terminal without a device there, stays as it is.
+fn at_home(context: &Context<'_>, file: Arc<File>) -> Result<Arc<File>, Errno> {
+    if terminal_behind(&file).is_none() {
+        return Ok(file);
+    }
+    let number = file.metadata()?.special;
+    let Some(device) = device::registered().into_iter().find(|device| device.number == number) else { return Ok(file) };
+    let path = [b"/dev/", device.name.as_bytes()].concat();
+    // The caller's session must not get hold of it.
+    let flags = file.flags() | open::O_NOCTTY;
+    context.open(None, &path, OpenHow::flags(flags))
+}
+
+/// Standard streams as the agent has them. Those that were one open file stay one.
+fn streams(context: &Context<'_>, given: [Option<Arc<File>>; 3]) -> Result<[Option<Arc<File>>; 3], Errno> {
+    let mut made: [Option<Arc<File>>; 3] = [None, None, None];
+    for (number, file) in given.iter().enumerate() {
+        let Some(file) = file else { continue };
+        let twin = given
+            .iter()
+            .zip(&made)
+            .find_map(|(other, made)| other.as_ref().filter(|other| Arc::ptr_eq(other, file)).and(made.clone()));
+        let opened = match twin {
+            Some(twin) => twin,
+            None => at_home(context, file.clone())?,
+        };
+        if let Some(place) = made.get_mut(number) {
+            *place = Some(opened);
+        }
+    }
+    Ok(made)
+}
+
 fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> Result<(), Errno> {
     let root = namespace.cross(namespace.root());
     let credentials = Credentials::root();
@@ -94,7 +128,7 @@ fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> 
     let program = find_program(&Context { cwd: &cwd, ..context }, &start.argv, &start.env)?;
     let files = Files::new(agent.domain());
     let terminal = if start.terminal { start.stdio[0].as_deref().and_then(terminal_behind) } else { None };
-    for (number, file) in start.stdio.into_iter().enumerate() {
+    for (number, file) in streams(&context, start.stdio)?.into_iter().enumerate() {
         if let Some(file) = file {
             files.put(file, number as i32, u64::MAX, false)?;
         }

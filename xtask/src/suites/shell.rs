@@ -38,6 +38,8 @@ const STEPS: &[(&str, Step)] = &[
     ("ctrl-c", interrupt),
     ("ctrl-d", end_of_file),
     ("maps", maps),
+    ("terminal's name", name),
+    ("paste", paste),
     ("exit", leave),
 ];
 
@@ -74,7 +76,8 @@ fn erase(guest: &mut Guest) -> Result<()> {
 
 /// Ctrl-C ends a running program, not the shell.
 fn interrupt(guest: &mut Guest) -> Result<()> {
-    guest.send(b"echo st''arted; sleep 1000\r");
+    // Told by the program itself: by then it is the foreground, and the shell is not.
+    guest.send(b"sh -c \"echo st''arted; exec sleep 1000\"\r");
     guest.expect("started", ANSWER)?;
     guest.send(CTRL_C);
     guest.expect("# ", ANSWER)?;
@@ -94,6 +97,24 @@ fn end_of_file(guest: &mut Guest) -> Result<()> {
 
 fn maps(guest: &mut Guest) -> Result<()> {
     ask(guest, "cat /proc/self/maps", "[stack]")
+}
+
+/// The terminal has a name, and what has that name is the terminal.
+fn name(guest: &mut Guest) -> Result<()> {
+    ask(guest, "tty", "/dev/console\r\n")?;
+    ask(guest, "echo 'through its na''me' > $(tty)", "through its name")?;
+    ask(guest, "test $(stat -Lc %i:%d:%r /proc/self/fd/0) = $(stat -c %i:%d:%r $(tty)) && echo sa''me", "same")
+}
+
+/// What comes faster than it is read waits; nothing is lost.
+fn paste(guest: &mut Guest) -> Result<()> {
+    guest.send(b"stty -echo; echo re''ady; sleep 1; wc; stty echo\r");
+    guest.expect("ready\r\n", ANSWER)?;
+    let text: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
+    guest.send(text.as_bytes());
+    guest.send(CTRL_D);
+    guest.expect(&format!("20000   20000  {}", text.len()), ANSWER)?;
+    guest.expect("# ", ANSWER)
 }
 
 /// `exit` ends the shell's agent with its code, and the machine powers off.

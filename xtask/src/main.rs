@@ -18,6 +18,7 @@ mod paths;
 mod programs;
 mod progress;
 mod run;
+mod runlog;
 mod suites;
 mod symbols;
 mod terminal;
@@ -44,7 +45,8 @@ enum Command {
     /// Boot AIOS in QEMU and run the agent of a directory, or an interactive shell
     ///
     /// Ends with the agent's exit code (128 + signal when it was killed), with 124 when the time was over, with 125 when
-    /// the system failed. The kernel's log is in target/aios/run.log. Keys go to the guest; Ctrl-A x ends the machine.
+    /// the system failed. The kernel's log is in target/aios/run.log, those of earlier
+    /// runs in target/aios/logs. Keys go to the guest; Ctrl-A x ends the machine.
     Run(run::Arguments),
     /// Run the tests, on the host and booted
     Test(suites::Arguments),

@@ -14,7 +14,7 @@ use crate::guest::{End, Event, Guest, Message};
 use crate::image;
 use crate::machine::{self, Firmware, Machine};
 use crate::manifest;
-use crate::paths;
+use crate::runlog::RunLog;
 use crate::terminal::{self, Keys, Typed};
 use crate::usage;
 
@@ -142,6 +142,7 @@ fn encode(arguments: &[String]) -> String {
 /// Starts the machine and passes keys in and output out, until it ends.
 fn attend(machine: &Machine, arguments: &Arguments) -> Result<End> {
     let deadline = arguments.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut log = RunLog::create()?;
     let mut guest = Guest::start(machine)?;
     let raw = terminal::raw();
     let mut output = Output::new();
@@ -150,7 +151,12 @@ fn attend(machine: &Machine, arguments: &Arguments) -> Result<End> {
     let stopped = loop {
         match guest.next(Instant::now() + Duration::from_millis(20)) {
             Some(Message::Console(bytes)) => output.write(&bytes)?,
-            Some(Message::Log(line)) if arguments.verbose => output.log(&line, raw.is_some()),
+            Some(Message::Log(line)) => {
+                log.line(&line)?;
+                if arguments.verbose {
+                    output.log(&line, raw.is_some());
+                }
+            }
             Some(Message::Event(Event::AgentSpawned { .. })) => typist.open(&guest),
             Some(_) => {}
             None if guest.is_over() => break false,
@@ -163,20 +169,19 @@ fn attend(machine: &Machine, arguments: &Arguments) -> Result<End> {
             break true;
         }
     };
-    let before = guest.console.len();
+    let (before, logged) = (guest.console.len(), guest.log.len());
     let end = guest.stop()?;
+    for line in guest.log.get(logged..).unwrap_or_default() {
+        log.line(line)?;
+    }
     let told = guest.console_text();
     output.write(guest.console.get(before..).unwrap_or_default())?;
     drop(raw);
-    let mut log = guest.log.join("\n");
-    log.push('\n');
-    let path = paths::artefact("run.log");
-    paths::write_if_changed(&path, log.as_bytes())?;
     if stopped && end == End::Stopped && deadline.is_some_and(|deadline| Instant::now() > deadline) {
         let seconds = arguments.timeout.unwrap_or_default();
-        eprintln!("error: not finished after {seconds} s; the kernel's log is in {}", path.display());
+        eprintln!("error: not finished after {seconds} s");
     }
-    explain(&end, &told);
+    explain(&end, &told, log.path());
     Ok(end)
 }
 
@@ -272,19 +277,21 @@ impl Output {
     }
 }
 
-/// Says why the run ended, unless all went well or the console told already.
-fn explain(end: &End, told: &str) {
+/// Says why the run ended, unless all went well or the console told already. After a failure of the system also where the
+/// kernel's log is.
+fn explain(end: &End, told: &str, log: &Path) {
     match end {
-        End::Agent { reason: Some(reason), .. } if told.contains(reason.as_str()) => {}
-        End::Agent { name, reason: Some(reason), .. } => eprintln!("agent {name} was ended: {reason}"),
-        End::Agent { code: 0, .. } => {}
-        End::Agent { name, code, .. } => eprintln!("agent {name} exited with code {code}"),
-        End::Error(message) if told.contains(message.as_str()) => {}
+        End::Agent { reason: Some(reason), .. } if told.contains(reason.as_str()) => return,
+        End::Agent { name, reason: Some(reason), .. } => return eprintln!("agent {name} was ended: {reason}"),
+        End::Agent { code: 0, .. } => return,
+        End::Agent { name, code, .. } => return eprintln!("agent {name} exited with code {code}"),
+        End::Error(message) if told.contains(message.as_str()) => return,
         End::Error(message) => eprintln!("error: {message}"),
-        End::Panic(log) => eprintln!("error: the kernel panicked\n{log}"),
+        End::Panic(text) => eprintln!("error: the kernel panicked\n{text}"),
         End::Stopped => eprintln!("the machine was stopped"),
         End::Lost(why) => eprintln!("error: {why}"),
     }
+    eprintln!("the kernel's log is in {}", log.display());
 }
 
 #[cfg(test)]

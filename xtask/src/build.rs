@@ -97,16 +97,22 @@ pub fn vdso(toolchain: &Toolchain) -> Result<PathBuf> {
     let mut cargo = kernel_cargo(toolchain, "rustc");
     cargo.args(["--package", "aios-vdso", "--release", "--"]);
     cargo.args(["-Crelocation-model=pic", "-Ccode-model=small", "-Cforce-unwind-tables=yes"]);
-    exec::run("Building the vDSO", &mut cargo)?;
+    exec::build("Building the vDSO", &mut cargo)?;
     let source = paths::root().join("kernel/hal/vdso");
     let linked = dir.join("vdso.so");
+    let archive = dir.join(KERNEL_TARGET).join("release/libaios_vdso.a");
+    let (script, map) = (source.join("vdso.ld"), source.join("vdso.map"));
+    let vdso = paths::artefact("vdso.so");
+    if paths::is_newer(&linked, &[&archive, &script, &map]) {
+        paths::copy_if_changed(&linked, &vdso)?;
+        return Ok(vdso);
+    }
     let mut linker = toolchain.linker();
     linker.args(["-shared", "-soname=linux-vdso.so.1", "--hash-style=both", "--eh-frame-hdr", "--build-id=none"]);
-    linker.args(["-z", "defs", "-z", "noexecstack", "--gc-sections", "--strip-all", "-T"]).arg(source.join("vdso.ld"));
-    linker.arg("--version-script").arg(source.join("vdso.map")).arg("-o").arg(&linked);
-    linker.arg("--whole-archive").arg(dir.join(KERNEL_TARGET).join("release/libaios_vdso.a"));
+    linker.args(["-z", "defs", "-z", "noexecstack", "--gc-sections", "--strip-all", "-T"]).arg(&script);
+    linker.arg("--version-script").arg(&map).arg("-o").arg(&linked);
+    linker.arg("--whole-archive").arg(&archive);
     exec::run("Linking the vDSO", &mut linker)?;
-    let vdso = paths::artefact("vdso.so");
     paths::copy_if_changed(&linked, &vdso)?;
     Ok(vdso)
 }
@@ -124,7 +130,7 @@ fn kernel(toolchain: &Toolchain, profile: Profile, vdso: &Path) -> Result<PathBu
     cargo.args(["--package", "kernel"]);
     cargo.env("AIOS_VDSO", vdso);
     let folder = profile.select(&mut cargo);
-    exec::run("Building the kernel", &mut cargo)?;
+    exec::build("Building the kernel", &mut cargo)?;
     let elf = paths::artefact("kernel.elf");
     paths::copy_if_changed(&target_dir("kernel").join(KERNEL_TARGET).join(folder).join("kernel"), &elf)?;
     Ok(elf)
@@ -136,7 +142,7 @@ pub fn loader() -> Result<PathBuf> {
     let dir = target_dir("loader");
     let mut cargo = toolchain.cargo("build", LOADER_TARGET, &dir, &[]);
     cargo.args(["--package", "aios-boot", "--release"]);
-    exec::run("Building the UEFI loader", &mut cargo)?;
+    exec::build("Building the UEFI loader", &mut cargo)?;
     let efi = paths::artefact("aios-boot.efi");
     paths::copy_if_changed(&dir.join(LOADER_TARGET).join("release/aios-boot.efi"), &efi)?;
     Ok(efi)
@@ -151,7 +157,7 @@ fn supervisor() -> Result<PathBuf> {
     cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static\u{1f}-Cstrip=symbols");
     cargo.args(["build", "--color=never", "--release", "--package", "aios-supervisor", "--target", TARGET]);
     cargo.arg("--target-dir").arg(&dir);
-    exec::run("Building the supervisor", &mut cargo)?;
+    exec::build("Building the supervisor", &mut cargo)?;
     Ok(dir.join(TARGET).join("release/aios-supervisor"))
 }
 

@@ -13,7 +13,22 @@ use crate::progress::Step;
 /// # Errors
 /// When it cannot be started or fails; the error holds what it printed.
 pub fn run(what: &str, command: &mut Command) -> Result<Vec<u8>> {
-    let step = Step::new(what);
+    step(what, command, |_| true)
+}
+
+/// The same for a cargo that builds. Nothing is said of one that finds everything fresh.
+pub fn build(what: &str, cargo: &mut Command) -> Result<Vec<u8>> {
+    step(what, cargo, |transcript| transcript.lines().any(compiles))
+}
+
+/// Whether a line of cargo's says that it compiles something.
+fn compiles(line: &str) -> bool {
+    line.trim_start().starts_with("Compiling ")
+}
+
+/// Runs a step; `worked` looks at its stderr and says whether there was anything to do.
+fn step(what: &str, command: &mut Command, worked: fn(&str) -> bool) -> Result<Vec<u8>> {
+    let mut step = Step::new(what);
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start `{name}`"))?;
@@ -37,6 +52,9 @@ pub fn run(what: &str, command: &mut Command) -> Result<Vec<u8>> {
         _ => Vec::new(),
     };
     let status = child.wait()?;
+    if !worked(&transcript) {
+        step.idle();
+    }
     drop(step);
     if !status.success() {
         let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
@@ -62,4 +80,15 @@ pub fn capture(command: &mut Command) -> Result<String> {
 /// Whether a program of that name is in `PATH`.
 pub fn exists(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compiles;
+
+    #[test]
+    fn a_fresh_build_compiles_nothing() {
+        assert!(compiles("   Compiling kernel v0.1.0 (/aios/kernel)"));
+        assert!(!compiles("    Finished `release` profile [optimized] target(s) in 0.09s") && !compiles(""));
+    }
 }

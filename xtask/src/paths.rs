@@ -62,3 +62,10 @@ pub fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     write_if_changed(to, &content)
 }
+
+/// Whether `made` was written after all of `sources`: false when one of the files cannot be looked at.
+pub fn is_newer(made: &Path, sources: &[&Path]) -> bool {
+    let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let Some(made) = written(made) else { return false };
+    sources.iter().all(|source| written(source).is_some_and(|source| source < made))
+}

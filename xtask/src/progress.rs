@@ -14,6 +14,7 @@ pub struct Step {
     bar: ProgressBar,
     what: String,
     started: Instant,
+    idle: bool,
 }
 
 /// A step that ends sooner leaves no line behind: a second run prints little.
@@ -28,12 +29,17 @@ impl Step {
         }
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
-        Step { bar, what: what.to_owned(), started: Instant::now() }
+        Step { bar, what: what.to_owned(), started: Instant::now(), idle: false }
     }
 
     /// Shows what the step does right now.
     pub fn detail(&self, text: &str) {
         self.bar.set_message(text.to_owned());
+    }
+
+    /// The step found everything done already: it leaves no line behind, however long the look took.
+    pub fn idle(&mut self) {
+        self.idle = true;
     }
 }
 
@@ -41,7 +47,7 @@ impl Drop for Step {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         let took = self.started.elapsed();
-        if took >= WORTH_A_LINE && !std::thread::panicking() {
+        if took >= WORTH_A_LINE && !self.idle && !std::thread::panicking() {
             above(|| eprintln!("{} ({:.1} s)", self.what, took.as_secs_f32()));
         }
     }

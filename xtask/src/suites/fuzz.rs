@@ -51,7 +51,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(&dir).env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
     cargo.args(["build", "--color=never", "--release", "--target", TARGET, "--target-dir"]).arg(&build);
-    exec::run("Building the fuzz targets", &mut cargo)?;
+    exec::build("Building the fuzz targets", &mut cargo)?;
     let programs = build.join(TARGET).join("release");
     let cases: Vec<_> = manifest.bin.iter().map(|target| (target.name.as_str(), programs.join(&target.name))).collect();
     report.each(&cases, |(name, _)| (*name).to_owned(), |(name, program)| fuzz(name, program));

@@ -59,10 +59,7 @@ const ALL: &[Suite] = &[
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
     suite("frames", "a thousand processes come and go, and every frame comes back", frames::run),
-    Suite {
-        on_request: true,
-        ..suite("syscall-fuzz", "a hundred times a thousand random system calls (only by name)", syscall_fuzz::run)
-    },
+    suite("syscall-fuzz", "two hundred times a thousand random system calls", syscall_fuzz::run),
     Suite {
         on_request: true,
         ..suite("fuzz", "the fuzz targets, each for some seconds (only with --fuzz)", fuzz::run)

@@ -58,8 +58,8 @@ fn bring_up(start: &'static Boot) {
     let env: Vec<Vec<u8>> =
         alloc::vec![b"PATH=/sbin:/usr/sbin:/bin:/usr/bin".to_vec(), b"HOME=/".to_vec(), b"TERM=linux".to_vec()];
     let program = start.option("init").unwrap_or("/init");
-    if let Err(error) = kernel_agent::spawn_system(&namespace, program.as_bytes(), b"/dev/console", env) {
-        log::error!("cannot start {program}: {error}");
+    if let Err(failure) = kernel_agent::spawn_system(&namespace, program.as_bytes(), b"/dev/console", env) {
+        log::error!("cannot start {program}: {}", failure.text);
         power::halt();
     }
 }

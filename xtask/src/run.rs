@@ -174,14 +174,13 @@ fn attend(machine: &Machine, arguments: &Arguments) -> Result<End> {
     for line in guest.log.get(logged..).unwrap_or_default() {
         log.line(line)?;
     }
-    let told = guest.console_text();
     output.write(guest.console.get(before..).unwrap_or_default())?;
     drop(raw);
     if stopped && end == End::Stopped && deadline.is_some_and(|deadline| Instant::now() > deadline) {
         let seconds = arguments.timeout.unwrap_or_default();
         eprintln!("error: not finished after {seconds} s");
     }
-    explain(&end, &told, log.path());
+    explain(&end, log.path());
     Ok(end)
 }
 
@@ -277,15 +276,12 @@ impl Output {
     }
 }
 
-/// Says why the run ended, unless all went well or the console told already. After a failure of the system also where the
-/// kernel's log is.
-fn explain(end: &End, told: &str, log: &Path) {
+/// Says why the run ended, unless all went well. After a failure of the system also where the kernel's log is.
+fn explain(end: &End, log: &Path) {
     match end {
-        End::Agent { reason: Some(reason), .. } if told.contains(reason.as_str()) => return,
-        End::Agent { name, reason: Some(reason), .. } => return eprintln!("agent {name} was ended: {reason}"),
+        End::Agent { reason: Some(reason), .. } => return eprintln!("agent ended: {reason}"),
         End::Agent { code: 0, .. } => return,
         End::Agent { name, code, .. } => return eprintln!("agent {name} exited with code {code}"),
-        End::Error(message) if told.contains(message.as_str()) => return,
         End::Error(message) => eprintln!("error: {message}"),
         End::Panic(text) => eprintln!("error: the kernel panicked\n{text}"),
         End::Stopped => eprintln!("the machine was stopped"),

@@ -212,6 +212,9 @@ pub struct AgentSpawnArgs {
     pub reserved: u32,
     /// Bytes of memory of all processes together, page tables and private files included; 0 is the spawner's limit.
     pub memory_limit: u64,
+    /// Where a failure is told in words (bytes; UTF-8, cut to the length, zero-terminated): which path is at fault, and why.
+    /// Written only when the call fails; empty where nobody wants to know.
+    pub failure: Slice,
 }
 
 wire_struct!(AgentSpawnArgs {
@@ -228,6 +231,7 @@ wire_struct!(AgentSpawnArgs {
     max_open_files: u32,
     reserved: u32,
     memory_limit: u64,
+    failure: Slice,
 });
 
 impl AgentSpawnArgs {
@@ -441,11 +445,11 @@ mod tests {
     fn sizes_are_what_programs_were_built_with() {
         assert_eq!(size_of::<Slice>(), 16);
         assert_eq!(size_of::<AgentBind>(), 40);
-        assert_eq!(size_of::<AgentSpawnArgs>(), 136);
+        assert_eq!(size_of::<AgentSpawnArgs>(), 152);
         assert_eq!(size_of::<FaultRecord>(), 56);
         assert_eq!(size_of::<AgentExitRecord>(), 424);
         assert_eq!(size_of::<AgentInfo>(), 144);
-        assert_eq!(AgentSpawnArgs::LEAST, size_of::<AgentSpawnArgs>());
+        assert_eq!(AgentSpawnArgs::LEAST, size_of::<AgentSpawnArgs>() - size_of::<Slice>());
     }
 
     #[test]

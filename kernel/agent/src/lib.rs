@@ -12,6 +12,7 @@
 extern crate alloc;
 
 mod agent;
+mod failure;
 mod image;
 mod record;
 mod spawn;
@@ -19,6 +20,7 @@ pub mod state;
 mod table;
 
 pub use agent::Agent;
+pub use failure::Failure;
 pub use image::make_directory;
 pub use spawn::{Bind, SpawnRequest, spawn, spawn_system};
 pub use table::{find, list, of_process};

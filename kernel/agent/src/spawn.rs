@@ -15,7 +15,7 @@ use kernel_fs::{Context, Credentials, File, Namespace, Path, device};
 use kernel_process::{Files, Pids, Place, View, exec, jobs};
 
 use crate::state::Event;
-use crate::{Agent, image, table};
+use crate::{Agent, Failure, image, table};
 
 /// A directory of the spawner that the new agent sees.
 pub struct Bind {
@@ -47,18 +47,19 @@ pub struct SpawnRequest {
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Makes an agent and starts its first process.
-pub fn spawn(parent: &Arc<Agent>, request: SpawnRequest) -> Result<AgentId, Errno> {
+pub fn spawn(parent: &Arc<Agent>, request: SpawnRequest) -> Result<AgentId, Failure> {
     parent.domain().check(Rights::SPAWN, "spawning an agent")?;
     let id = table::reserve()?;
-    let made = make(id, parent, request);
-    if let Err(error) = &made {
-        log::warn!("agent {id}: spawn failed: {error}");
+    let limit = request.limits.frames;
+    let made = make(id, parent, request).map_err(|failure| failure.within(limit));
+    if let Err(failure) = &made {
+        log::warn!("agent {id}: spawn failed: {}", failure.text);
         table::release(id);
     }
     made.map(|()| id)
 }
 
-fn make(id: AgentId, parent: &Arc<Agent>, request: SpawnRequest) -> Result<(), Errno> {
+fn make(id: AgentId, parent: &Arc<Agent>, request: SpawnRequest) -> Result<(), Failure> {
     let domain = Domain::new(id, request.name, request.rights, request.limits, Some(parent.domain()))?;
     let pids = Pids::new(domain.clone());
     let namespace = image::namespace(&request.image, &request.binds, &domain, &pids)?;
@@ -116,16 +117,19 @@ fn streams(context: &Context<'_>, given: [Option<Arc<File>>; 3]) -> Result<[Opti
     Ok(made)
 }
 
-fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> Result<(), Errno> {
+fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> Result<(), Failure> {
     let root = namespace.cross(namespace.root());
     let credentials = Credentials::root();
     let context = Context { namespace, root: &root, cwd: &root, credentials: &credentials, umask: 0o022 };
     let cwd = if start.cwd.is_empty() {
         root.clone()
     } else {
-        context.walk(None, &start.cwd, WalkFlags { directory: true, ..WalkFlags::FOLLOW })?
+        context
+            .walk(None, &start.cwd, WalkFlags { directory: true, ..WalkFlags::FOLLOW })
+            .map_err(|error| Failure::directory(&context, "the working directory", &start.cwd, error))?
     };
-    let program = find_program(&Context { cwd: &cwd, ..context }, &start.argv, &start.env)?;
+    let context = Context { cwd: &cwd, ..context };
+    let program = find_program(&context, &start.argv, &start.env)?;
     let files = Files::new(agent.domain());
     let terminal = if start.terminal { start.stdio[0].as_deref().and_then(terminal_behind) } else { None };
     for (number, file) in streams(&context, start.stdio)?.into_iter().enumerate() {
@@ -133,7 +137,7 @@ fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> 
             files.put(file, number as i32, u64::MAX, false)?;
         }
     }
-    let place = Place::new(View { namespace: namespace.clone(), root: root.clone(), cwd, umask: 0o022 });
+    let place = Place::new(View { namespace: namespace.clone(), root: root.clone(), cwd: cwd.clone(), umask: 0o022 });
     // Weak: the agent owns the numbers, and the hook hangs on them.
     let weak = Arc::downgrade(agent);
     agent.pids().on_end(alloc::boxed::Box::new(move |reason| {
@@ -141,7 +145,8 @@ fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> 
             agent.first_process_ended(reason);
         }
     }));
-    let first = exec::spawn_first(agent.pids(), files, place, credentials, &program, start.argv, start.env)?;
+    let first = exec::spawn_first(agent.pids(), files, place, Credentials::root(), &program, start.argv, start.env)
+        .map_err(|refusal| Failure::program(&context, &program, refusal))?;
     agent.advance(Event::Start)?;
     table::publish(agent.clone());
     if let Some(terminal) = terminal {
@@ -152,24 +157,27 @@ fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> 
 }
 
 /// Finds the program of `argv[0]`: as it is when it has a slash, else in the directories of `PATH`.
-fn find_program(context: &Context<'_>, argv: &[Vec<u8>], env: &[Vec<u8>]) -> Result<Vec<u8>, Errno> {
+fn find_program(context: &Context<'_>, argv: &[Vec<u8>], env: &[Vec<u8>]) -> Result<Vec<u8>, Failure> {
     let name = argv.first().filter(|name| !name.is_empty()).ok_or(Errno::EINVAL)?;
     if name.contains(&b'/') {
         return Ok(name.clone());
     }
     let path = env.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH);
-    let mut denied = false;
+    let mut denied = None;
     for directory in path.split(|byte| *byte == b':') {
         let mut candidate = if directory.is_empty() { b".".to_vec() } else { directory.to_vec() };
         candidate.push(b'/');
         candidate.extend_from_slice(name);
         match executable(context, &candidate) {
             Ok(()) => return Ok(candidate),
-            Err(Errno::EACCES) => denied = true,
+            Err(Errno::EACCES) => denied = denied.or(Some(candidate)),
             Err(_) => {}
         }
     }
-    Err(if denied { Errno::EACCES } else { Errno::ENOENT })
+    Err(match denied {
+        Some(program) => Failure::program(context, &program, Errno::EACCES.into()),
+        None => Failure::nowhere(name, path),
+    })
 }
 
 fn executable(context: &Context<'_>, path: &[u8]) -> Result<(), Errno> {
@@ -188,7 +196,7 @@ pub fn spawn_system(
     program: &[u8],
     console: &[u8],
     env: Vec<Vec<u8>>,
-) -> Result<Arc<Agent>, Errno> {
+) -> Result<Arc<Agent>, Failure> {
     let id = table::reserve()?;
     let domain = Domain::new(id, String::from("system"), Rights::all(), Limits::NONE, None)?;
     let pids = Pids::new(domain.clone());

@@ -9,7 +9,7 @@ use aios_abi::native::agent::{MAX_BINDS, MAX_NAME, MAX_STRING_BYTES, MAX_STRINGS
 use aios_abi::native::calls::wait_flag;
 use aios_abi::native::wire::Slice;
 use aios_abi::native::{AgentBind, AgentExitRecord, AgentId, AgentInfo, AgentSpawnArgs};
-use kernel_agent::{Agent, Bind, SpawnRequest};
+use kernel_agent::{Agent, Bind, Failure, SpawnRequest};
 use kernel_cap::{Limits, Rights};
 use kernel_fs::vfs::WalkFlags;
 use kernel_hal::addr::{PAGE_SIZE, Virt};
@@ -31,24 +31,35 @@ pub(crate) fn spawn(call: &Call<'_>) -> Result<u64, Errno> {
     let parent = caller(call)?;
     parent.domain().check(Rights::SPAWN, "AgentSpawn")?;
     let args: AgentSpawnArgs = memory::versioned(call.args[0], AgentSpawnArgs::LEAST)?;
+    make(call, &parent, args).map_err(|failure| {
+        memory::tell(args.failure, &failure.text);
+        failure.error
+    })
+}
+
+fn make(call: &Call<'_>, parent: &Arc<Agent>, args: AgentSpawnArgs) -> Result<u64, Failure> {
     if args.flags != 0 || args.reserved != 0 {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EINVAL.into());
     }
     let name = String::from_utf8(memory::slice(args.name, MAX_NAME)?).map_err(|_| Errno::EINVAL)?;
     if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EINVAL.into());
     }
-    let directory = |path: Vec<u8>| {
-        call.thread.in_files(|files| files.walk(None, &path, WalkFlags { directory: true, ..WalkFlags::FOLLOW }))
+    let directory = |what: &str, path: Vec<u8>| {
+        call.thread.in_files(|files| {
+            files
+                .walk(None, &path, WalkFlags { directory: true, ..WalkFlags::FOLLOW })
+                .map_err(|error| Failure::directory(files, what, &path, error))
+        })
     };
-    let image = directory(memory::slice(args.image, MAX_PATH)?)?;
+    let image = directory("the image", memory::slice(args.image, MAX_PATH)?)?;
     let mut binds = Vec::new();
     for bind in memory::array::<AgentBind>(args.binds, MAX_BINDS)? {
         if bind.reserved != 0 || bind.flags & !bind_flag::READ_ONLY != 0 {
-            return Err(Errno::EINVAL);
+            return Err(Errno::EINVAL.into());
         }
         binds.push(Bind {
-            source: directory(memory::slice(bind.source, MAX_PATH)?)?,
+            source: directory("the directory", memory::slice(bind.source, MAX_PATH)?)?,
             target: memory::slice(bind.target, MAX_PATH)?,
             read_only: bind.flags & bind_flag::READ_ONLY != 0,
         });
@@ -58,12 +69,12 @@ pub(crate) fn spawn(call: &Call<'_>) -> Result<u64, Errno> {
         if fd >= 0 {
             *file = Some(call.thread.file(fd)?);
         } else if fd != -1 {
-            return Err(Errno::EBADF);
+            return Err(Errno::EBADF.into());
         }
     }
     let limit = |wanted: u64| if wanted == 0 { u64::MAX } else { wanted };
     let id = kernel_agent::spawn(
-        &parent,
+        parent,
         SpawnRequest {
             name,
             image,

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use aios_abi::Errno;
+use aios_abi::native::agent::set_field_text;
 use aios_abi::native::wire::{Slice, Wire, checked_size, decode_versioned};
 use kernel_hal::addr::Virt;
 use kernel_hal::usermem;
@@ -54,4 +55,16 @@ pub(crate) fn put_versioned<T: Wire>(at: u64, value: &T, least: usize) -> Result
     }
     let part = encoded.get(..room.min(encoded.len())).unwrap_or(&encoded);
     usermem::copy_out(Virt(at), part).map_err(|_| Errno::EFAULT)
+}
+
+/// Most bytes of a text that is told.
+const MAX_TEXT: usize = 4096;
+
+/// Writes a text for people into the caller's buffer: cut to its length, a zero byte at its end. The caller has an error
+/// already, so a buffer that cannot be written is left alone.
+pub(crate) fn tell(buffer: Slice, text: &str) {
+    let room = usize::try_from(buffer.len).unwrap_or(usize::MAX).min(MAX_TEXT).min(text.len() + 1);
+    let mut told = alloc::vec![0; room];
+    set_field_text(&mut told, text);
+    let _unwritable = usermem::copy_out(Virt(buffer.ptr), &told);
 }

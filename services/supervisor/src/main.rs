@@ -21,10 +21,9 @@ use control::Control;
 use error::{Context, Error};
 
 fn main() {
+    // Told to the host alone: the console is the agent's, and its output may go into a pipe.
     if let Err(error) = run() {
-        let message = error.to_string();
-        eprintln!("aios: {message}");
-        Control::open().error(&message);
+        Control::open().error(&error.to_string());
     }
     let error = power_off();
     // The kernel takes it from here: the end of the first process stops the machine. The console is the agent's.
@@ -52,11 +51,7 @@ fn run() -> Result<(), Error> {
     Control::open().spawned(&manifest.name, id);
     let record = native::wait(id).map_err(|errno| Error::new(format!("cannot wait for agent {id}: {errno}")))?;
     reap();
-    let end = report::End::of(&record);
-    if let Some(line) = &end.line {
-        eprintln!("aios: {line}");
-    }
-    Control::open().exited(&manifest.name, id, &end);
+    Control::open().exited(&manifest.name, id, &report::End::of(&record));
     Ok(())
 }
 

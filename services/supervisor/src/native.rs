@@ -1,11 +1,15 @@
 //! Native system calls. The only `unsafe` of the supervisor: the `syscall` instruction itself.
 
 use std::arch::asm;
+use std::fmt;
 
 use aios_abi::Errno;
-use aios_abi::native::agent::{AgentBind, AgentExitRecord, AgentId, AgentSpawnArgs};
+use aios_abi::native::agent::{AgentBind, AgentExitRecord, AgentId, AgentSpawnArgs, field_text};
 use aios_abi::native::calls::number;
 use aios_abi::native::{NATIVE_BASE, Slice};
+
+/// Room for what the kernel says of a failure: two paths, and words.
+const MAX_TEXT: usize = 4096;
 
 /// What to spawn: [`AgentSpawnArgs`] with Rust's types.
 pub struct Request<'a> {
@@ -29,8 +33,23 @@ pub struct Bind<'a> {
     pub flags: u32,
 }
 
+/// Why an agent was not spawned.
+#[derive(Debug)]
+pub struct Failure {
+    pub errno: Errno,
+    /// What the kernel says of it; empty on one that says nothing.
+    pub text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() { self.errno.fmt(f) } else { f.write_str(&self.text) }
+    }
+}
+
 /// AgentSpawn.
-pub fn spawn(request: &Request<'_>) -> Result<AgentId, Errno> {
+pub fn spawn(request: &Request<'_>) -> Result<AgentId, Failure> {
+    let mut told = [0; MAX_TEXT];
     let binds: Vec<AgentBind> = request
         .binds
         .iter()
@@ -53,11 +72,14 @@ pub fn spawn(request: &Request<'_>) -> Result<AgentId, Errno> {
         cwd: slice(request.cwd.as_bytes()),
         stdio: request.stdio,
         memory_limit: request.memory_limit,
+        failure: Slice { ptr: (&raw mut told).expose_provenance() as u64, len: told.len() as u64 },
         ..Default::default()
     };
-    // SAFETY: AgentSpawn only reads: `args` and all that it points to, alive until the end of this function.
-    let id = unsafe { call(number::AGENT_SPAWN, [(&raw const args).expose_provenance() as u64, 0, 0]) }?;
-    AgentId::from_raw(id).ok_or(Errno::EPROTO)
+    // SAFETY: AgentSpawn reads `args` and all that it points to, alive until the end of this function (1), and writes at
+    // most `failure.len` bytes at `failure.ptr`: `told`, which is ours alone and takes any bytes (2).
+    let made = unsafe { call(number::AGENT_SPAWN, [(&raw const args).expose_provenance() as u64, 0, 0]) };
+    made.and_then(|id| AgentId::from_raw(id).ok_or(Errno::EPROTO))
+        .map_err(|errno| Failure { errno, text: field_text(&told).to_owned() })
 }
 
 /// AgentWait, until that agent has ended.
@@ -124,7 +146,8 @@ mod tests {
             stdio: [-1; 3],
             memory_limit: 0,
         };
-        assert_eq!(spawn(&request).err(), Some(Errno::ENOSYS));
+        let failure = spawn(&request).unwrap_err();
+        assert_eq!((failure.errno, failure.to_string()), (Errno::ENOSYS, Errno::ENOSYS.to_string()));
         assert_eq!(wait(AgentId::new(1, 1)).err(), Some(Errno::ENOSYS));
     }
 }

@@ -1,4 +1,4 @@
-//! Turns an agent's exit record into what the host and a reader at the console are told.
+//! Turns an agent's exit record into what the host is told.
 
 use aios_abi::native::agent::{AgentExitRecord, ExitKind, FaultKind, field_text};
 use serde::Serialize;
@@ -17,9 +17,6 @@ pub struct End {
     pub signal: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the console shows; nothing after a plain exit.
-    #[serde(skip)]
-    pub line: Option<String>,
 }
 
 impl End {
@@ -33,8 +30,7 @@ impl End {
             "" => described(record, kind, signal),
             given => given.to_owned(),
         };
-        let line = format!("agent ended ({kind}): {reason}");
-        End { status: "killed", code: None, signal: Some(signal), reason: Some(reason), line: Some(line) }
+        End { status: "killed", code: None, signal: Some(signal), reason: Some(reason) }
     }
 }
 
@@ -78,7 +74,6 @@ mod tests {
         let end = End::of(&record);
         assert_eq!(end.reason.as_deref(), Some("x: null write at 0x0 (pc 0x401136, pid 2 'prog')"));
         assert_eq!((end.status, end.code, end.signal), ("killed", None, Some(11)));
-        assert!(end.line.unwrap().starts_with("agent ended (faulted): x: null write"));
     }
 
     #[test]

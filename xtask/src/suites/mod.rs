@@ -11,6 +11,7 @@ mod fuzz;
 mod host;
 mod linux;
 mod shell;
+mod spawn;
 mod syscall_fuzz;
 mod vdso;
 
@@ -57,6 +58,7 @@ const ALL: &[Suite] = &[
     suite("boot", "PVH, UEFI and GRUB; one and two CPUs; 128 MiB and 2 GiB", boot::run),
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
+    suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
     suite("frames", "a thousand processes come and go, and every frame comes back", frames::run),
     suite("syscall-fuzz", "two hundred times a thousand random system calls", syscall_fuzz::run),

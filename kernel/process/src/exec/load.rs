@@ -15,6 +15,7 @@ use kernel_hal::task::FpuState;
 use kernel_hal::{cpu, random};
 use kernel_mm::{AddressSpace, FaultError, Limits, MapBacking, MapFlags, MapRequest, MemoryObject, STACK_RANDOM_PAGES};
 
+use super::Refusal;
 use super::elf::{Header, Image, PROGRAM_HEADER, Segment};
 use super::stack::{self, Contents};
 use super::strings::Strings;
@@ -44,6 +45,8 @@ pub(super) struct Start<'a> {
     /// The first bytes of the file.
     pub head: &'a [u8],
     pub name: &'a [u8],
+    /// Where the file was found.
+    pub path: &'a [u8],
     pub arguments: &'a Strings,
     pub environment: &'a Strings,
     pub credentials: &'a Credentials,
@@ -70,11 +73,14 @@ pub(super) fn load(
     space: Arc<AddressSpace>,
     start: Start<'_>,
     open: impl FnOnce(&[u8]) -> Result<Arc<File>, Errno>,
-) -> Result<Loaded, Errno> {
+) -> Result<Loaded, Refusal> {
     let image = read_image(&start.file, start.head)?;
     let interpreter = match interpreter_name(&start.file, &image)? {
         None => None,
-        Some(name) => Some(read_interpreter(open(&name)?)?),
+        Some(name) => {
+            let found = open(&name).and_then(read_interpreter);
+            Some(found.map_err(|error| Refusal::of_interpreter(error, &name, start.path))?)
+        }
     };
     let limit = |resource| start.limits.current(resource);
     space.set_limits(Limits { address_space: limit(RLIMIT_AS), data: limit(RLIMIT_DATA), stack: limit(RLIMIT_STACK) });
@@ -92,7 +98,7 @@ pub(super) fn load(
         }
     };
     if !Virt(first).is_user() {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EINVAL.into());
     }
     let vdso = vdso::map(&space)?;
     let mut layout = layout_of(&image, bias);

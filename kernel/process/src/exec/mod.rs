@@ -75,34 +75,65 @@ impl<'a> Program<'a> {
     }
 }
 
+/// Why a program cannot be started, and by which of its files. `execve(2)` tells the error alone.
+#[derive(Debug)]
+pub struct Refusal {
+    pub error: Errno,
+    /// The interpreter that is to blame; the program itself is, or no file at all, where there is none.
+    pub interpreter: Option<Interpreter>,
+}
+
+/// What runs a program: the one of a script's first line, or the one of an ELF file's `PT_INTERP`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interpreter {
+    pub path: Vec<u8>,
+    /// The file that asks for it.
+    pub of: Vec<u8>,
+}
+
+impl From<Errno> for Refusal {
+    fn from(error: Errno) -> Refusal {
+        Refusal { error, interpreter: None }
+    }
+}
+
+impl Refusal {
+    fn of_interpreter(error: Errno, path: &[u8], of: &[u8]) -> Refusal {
+        Refusal { error, interpreter: Some(Interpreter { path: path.to_vec(), of: of.to_vec() }) }
+    }
+}
+
 /// An open program file that is no script, with the arguments it gets.
 struct Resolved {
     file: Arc<File>,
     head: [u8; HEAD],
     len: usize,
     arguments: Strings,
+    /// Where it was found when a script led to it.
+    interpreter: Option<Interpreter>,
 }
 
 /// Opens a program; while that is a script, opens what runs it and puts that before the arguments.
-fn resolve(context: &Context<'_>, program: &Program<'_>, mut arguments: Strings) -> Result<Resolved, Errno> {
+fn resolve(context: &Context<'_>, program: &Program<'_>, mut arguments: Strings) -> Result<Resolved, Refusal> {
     let mut file = context.open_program(program.start, program.path, program.flags)?;
-    let mut name = Vec::new();
-    for depth in 0..=MAX_SCRIPTS {
+    let mut interpreter: Option<Interpreter> = None;
+    for _ in 0..=MAX_SCRIPTS {
         let mut head = [0; HEAD];
         let len = file.read_bytes(0, &mut head)?;
         let Some(line) = script::parse(head.get(..len).unwrap_or_default()) else {
-            return Ok(Resolved { file, head, len, arguments });
+            return Ok(Resolved { file, head, len, arguments, interpreter });
         };
-        let line = line?;
+        let line = line.map_err(|error| Refusal { error, interpreter: interpreter.clone() })?;
         if program.unreachable {
-            return Err(Errno::ENOENT);
+            return Err(Errno::ENOENT.into());
         }
-        let script = if depth == 0 { program.name } else { &name };
+        let script = interpreter.as_ref().map_or(program.name, |interpreter| &interpreter.path);
         arguments.replace_first([Some(line.interpreter), line.argument, Some(script)].into_iter().flatten())?;
-        name = line.interpreter.to_vec();
-        file = context.open_program(None, &name, WalkFlags::FOLLOW)?;
+        let opened = context.open_program(None, line.interpreter, WalkFlags::FOLLOW);
+        file = opened.map_err(|error| Refusal::of_interpreter(error, line.interpreter, script))?;
+        interpreter = Some(Interpreter { path: line.interpreter.to_vec(), of: script.to_vec() });
     }
-    Err(Errno::ELOOP)
+    Err(Errno::ELOOP.into())
 }
 
 /// What a new program is made of, wherever it is to run.
@@ -115,7 +146,7 @@ struct Ingredients<'a> {
     randomize: bool,
 }
 
-fn prepare(context: &Context<'_>, ingredients: Ingredients<'_>) -> Result<Loaded, Errno> {
+fn prepare(context: &Context<'_>, ingredients: Ingredients<'_>) -> Result<Loaded, Refusal> {
     let Ingredients { program, mut arguments, environment, limits, account, randomize } = ingredients;
     // A program may count on having a name; Linux gives it an empty one.
     if arguments.count() == 0 {
@@ -126,6 +157,7 @@ fn prepare(context: &Context<'_>, ingredients: Ingredients<'_>) -> Result<Loaded
         file: resolved.file,
         head: resolved.head.get(..resolved.len).unwrap_or_default(),
         name: program.name,
+        path: resolved.interpreter.as_ref().map_or(program.name, |interpreter| &interpreter.path),
         arguments: &resolved.arguments,
         environment,
         credentials: context.credentials,
@@ -134,6 +166,7 @@ fn prepare(context: &Context<'_>, ingredients: Ingredients<'_>) -> Result<Loaded
     };
     let open = |name: &[u8]| context.open_program(None, name, WalkFlags::FOLLOW);
     load::load(AddressSpace::new(account)?, start, open)
+        .map_err(|refusal| Refusal { interpreter: refusal.interpreter.or(resolved.interpreter), ..refusal })
 }
 
 /// The name a process gets: the last part of the program's.
@@ -168,7 +201,7 @@ pub fn exec(
         account: process.domain().memory(),
         randomize: process.persona.load(Ordering::Relaxed) & ADDR_NO_RANDOMIZE == 0,
     };
-    let loaded = thread.in_files(|files| prepare(files, ingredients))?;
+    let loaded = thread.in_files(|files| prepare(files, ingredients)).map_err(|refusal| refusal.error)?;
     replace::replace(thread, context, loaded, short_name(program.name))
 }
 
@@ -182,7 +215,7 @@ pub fn spawn_first(
     path: &[u8],
     arguments: Vec<Vec<u8>>,
     environment: Vec<Vec<u8>>,
-) -> Result<Arc<Process>, Errno> {
+) -> Result<Arc<Process>, Refusal> {
     gate()?;
     let domain = pids.domain();
     let hold = domain.threads().take(1)?;
@@ -239,7 +272,7 @@ pub fn spawn_first(
     let registers = UserContext::new(Virt(loaded.entry), Virt(loaded.pointer));
     if let Err(error) = attach(&thread, registers, UserState::default(), &loaded.space) {
         pids.retire_thread(pid);
-        return Err(error);
+        return Err(error.into());
     }
     let _tree = pids.tree();
     pids.publish(&thread);

@@ -11,7 +11,7 @@ use kernel_mm::AddressSpace;
 
 use super::elf::tests::{header_bytes, program_header};
 use super::load::Loaded;
-use super::{Ingredients, Program, Strings, prepare};
+use super::{Ingredients, Interpreter, Program, Refusal, Strings, prepare};
 use crate::ResourceLimits;
 use crate::testing::World;
 
@@ -40,6 +40,10 @@ fn program(kind: u16, base: u64, data: usize, interpreter: Option<&str>) -> Vec<
 }
 
 fn start(world: &World, path: &str, arguments: &[&str], randomize: bool) -> Result<Loaded, Errno> {
+    refused(world, path, arguments, randomize).map_err(|refusal| refusal.error)
+}
+
+fn refused(world: &World, path: &str, arguments: &[&str], randomize: bool) -> Result<Loaded, Refusal> {
     let strings = |list: &[&str]| Strings::from_slices(list.iter().map(|text| text.as_bytes())).expect("memory");
     let ingredients = Ingredients {
         program: &Program::at(path.as_bytes()),
@@ -148,6 +152,36 @@ fn scripts_lead_to_their_interpreter() {
     }
     assert!(start(&world, "/s5", &["x"], true).is_ok());
     assert_eq!(start(&world, "/s6", &["x"], true).err(), Some(Errno::ELOOP));
+}
+
+#[test]
+fn a_refusal_names_the_interpreter_that_is_to_blame() {
+    let world = World::new();
+    world.put(b"/prog", &program(EXEC, 0x400000, 10, None));
+    world.put(b"/text", b"not a program");
+    world.put(b"/dynamic", &program(DYN, 0, 10, Some("/lib/ld.so")));
+    world.put(b"/bad", &program(DYN, 0, 10, Some("/text")));
+    world.put(b"/good", b"#!/prog\n");
+    world.put(b"/lost", b"#!/bin/nosh\n");
+    world.put(b"/through", b"#!/lost\n");
+    world.put(b"/over", b"#!/text\n");
+    world.put(b"/linked", b"#!/dynamic\n");
+    assert!(start(&world, "/good", &["x"], true).is_ok());
+    for (path, error, interpreter) in [
+        ("/dynamic", Errno::ENOENT, Some(("/lib/ld.so", "/dynamic"))),
+        ("/bad", Errno::ELIBBAD, Some(("/text", "/bad"))),
+        ("/lost", Errno::ENOENT, Some(("/bin/nosh", "/lost"))),
+        ("/through", Errno::ENOENT, Some(("/bin/nosh", "/lost"))),
+        ("/over", Errno::ENOEXEC, Some(("/text", "/over"))),
+        ("/linked", Errno::ENOENT, Some(("/lib/ld.so", "/dynamic"))),
+        ("/text", Errno::ENOEXEC, None),
+        ("/none", Errno::ENOENT, None),
+    ] {
+        let refusal = refused(&world, path, &["x"], true).err().expect("refused");
+        let blamed =
+            interpreter.map(|(path, of): (&str, &str)| Interpreter { path: path.into(), of: of.as_bytes().to_vec() });
+        assert_eq!((refusal.error, refusal.interpreter), (error, blamed), "{path}");
+    }
 }
 
 #[test]

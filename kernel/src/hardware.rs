@@ -14,6 +14,8 @@ use kernel_hal::{firmware, power, time};
 use kernel_linux::PowerRequest;
 use kernel_sync::{Once, WaitQueue};
 
+use crate::platform;
+
 /// How long a switch that was thrown may take to have its effect.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,7 @@ pub fn find(boot: &Boot) -> Hardware {
     if let Some(acpi) = &acpi {
         POWER.set(acpi.power_control());
     }
+    platform::route_interrupts(boot, acpi.as_ref().and_then(Acpi::madt).as_ref());
     kernel_linux::set_power(switch);
     let mut pci = Pci::enumerate(acpi.as_ref());
     let shares = P9Channel::probe_all(&mut pci);

@@ -13,6 +13,7 @@ extern crate alloc;
 mod console;
 mod hardware;
 mod mounts;
+mod platform;
 mod root;
 
 use alloc::vec::Vec;
@@ -48,6 +49,7 @@ fn bring_up(start: &'static Boot) {
     kernel_linux::register_machine(&start.cmdline);
     let hardware = hardware::find(start);
     console::register();
+    kernel_process::register_interrupts();
     mounts::register(hardware);
     let namespace = root::make(start);
     if let Some(symbols) = root::symbols(start)

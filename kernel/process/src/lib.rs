@@ -41,4 +41,4 @@ pub use place::{Place, View};
 pub use process::Process;
 pub use run::{Personality, install_personality};
 pub use thread::Thread;
-pub use view::{proc_view, register_machine};
+pub use view::{proc_view, register_interrupts, register_machine};

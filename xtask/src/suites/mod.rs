@@ -10,6 +10,7 @@ mod frames;
 mod fuzz;
 mod host;
 mod linux;
+mod platform;
 mod shell;
 mod spawn;
 mod syscall_fuzz;
@@ -56,6 +57,7 @@ const ALL: &[Suite] = &[
     suite("host", "unit and property tests of every crate, on this machine", host::run),
     suite("vdso", "the clock functions that the kernel maps into every process", vdso::run),
     suite("boot", "PVH, UEFI and GRUB; one and two CPUs; 128 MiB and 2 GiB", boot::run),
+    suite("platform", "interrupt controllers and clocks, chosen by the command line", platform::run),
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),

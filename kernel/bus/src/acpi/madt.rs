@@ -105,10 +105,4 @@ impl Madt {
             self.local_apics.push(LocalApic { apic_id, enabled: flags & ENABLED != 0 });
         }
     }
-
-    /// The global interrupt that an ISA interrupt arrives at, with its polarity and trigger.
-    pub fn isa_route(&self, isa_irq: u8) -> SourceOverride {
-        let identity = SourceOverride { isa_irq, gsi: u32::from(isa_irq), active_low: false, level: false };
-        self.overrides.iter().find(|entry| entry.isa_irq == isa_irq).copied().unwrap_or(identity)
-    }
 }

@@ -7,7 +7,7 @@ use core::fmt;
 use kernel_hal::addr::Phys;
 use kernel_hal::mmio::Region;
 use kernel_hal::port::Ports;
-use kernel_sync::SpinLock;
+use kernel_sync::IrqLock;
 
 use crate::acpi::Ecam;
 
@@ -50,12 +50,12 @@ const BUS: u32 = 1 << 20;
 /// Memory-mapped access to one range of buses. Buses are mapped when they are first used, a megabyte each.
 pub struct EcamAccess {
     ecam: Ecam,
-    mapped: SpinLock<Vec<(u8, Arc<Region>)>>,
+    mapped: IrqLock<Vec<(u8, Arc<Region>)>>,
 }
 
 impl EcamAccess {
     pub fn new(ecam: Ecam) -> EcamAccess {
-        EcamAccess { ecam, mapped: SpinLock::new(Vec::new()) }
+        EcamAccess { ecam, mapped: IrqLock::new(Vec::new()) }
     }
 
     fn bus(&self, bus: u8) -> Option<Arc<Region>> {
@@ -104,7 +104,7 @@ impl ConfigAccess for EcamAccess {
 /// Access through ports 0xCF8 and 0xCFC (PCI Local Bus 3.0 §3.2.2.3.2): segment 0, the first 256 bytes of a function.
 pub struct PortAccess {
     /// Selecting and transferring are two steps, so one user at a time.
-    ports: SpinLock<Ports>,
+    ports: IrqLock<Ports>,
 }
 
 const SELECT: u16 = 0;
@@ -113,7 +113,7 @@ const DATA: u16 = 4;
 impl PortAccess {
     /// `None` when the ports belong to someone else.
     pub fn new() -> Option<PortAccess> {
-        Some(PortAccess { ports: SpinLock::new(Ports::new(0xcf8, 8)?) })
+        Some(PortAccess { ports: IrqLock::new(Ports::new(0xcf8, 8)?) })
     }
 
     fn with_selected<T>(&self, at: Address, offset: u16, width: u16, none: T, act: impl FnOnce(&Ports) -> T) -> T {

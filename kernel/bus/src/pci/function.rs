@@ -79,6 +79,10 @@ impl Function {
         Some((Function { address, identity, header, access: access.clone() }, layout & 0x80 != 0))
     }
 
+    pub(super) fn access(&self) -> &Arc<dyn ConfigAccess> {
+        &self.access
+    }
+
     /// The register at `offset`, a multiple of 4.
     pub fn read32(&self, offset: u16) -> u32 {
         self.access.read32(self.address, offset)

@@ -147,7 +147,7 @@ fn msi_x_masks_everything_and_sets_one() {
     let found = functions(machine);
     let msix = MsiX::enable(&found[0]).expect("MSI-X");
     assert_eq!((msix.len(), found[0].read16(0x42)), (3, 0x8002));
-    let vector = irq::allocate_vector(std::boxed::Box::new(|| {})).expect("a vector");
+    let vector = irq::allocate_vector("test", std::boxed::Box::new(|| irq::Claim::Mine)).expect("a vector");
     assert!(msix.set(1, vector));
     assert!(!msix.set(3, vector));
     let word = |offset: usize| {
@@ -155,7 +155,35 @@ fn msi_x_masks_everything_and_sets_one() {
         u32::from_le_bytes(bytes[0x800 + offset..0x804 + offset].try_into().expect("a word"))
     };
     assert_eq!([word(12), word(28), word(44)], [1, 0, 1], "all masked but the one");
-    assert_eq!((u64::from(word(16)), word(24)), (vector.msi_address(), vector.msi_data()));
+    assert_eq!(irq::Message { address: u64::from(word(16)), data: word(24) }, vector.message());
+    assert!(vector.set_cpu(3));
+    assert_eq!(irq::Message { address: u64::from(word(16)), data: word(24) }, vector.message());
+    assert_eq!([word(12), word(28), word(44), word(16)], [1, 0, 1, 0xfee0_3000]);
+    vector.mask();
+    assert_eq!(word(28), 1);
+}
+
+#[test]
+fn msi_is_set_moved_and_masked() {
+    let machine = Machine::default();
+    for (device, control) in [(1, 0x00f6_0005u32), (2, 0x0007_0005)] {
+        let words = [(0, 1), (4, 0x0010_0000), (0x34, 0x40), (0x40, control)];
+        machine.put(at(0, device, 0), &words, [0; 6]);
+    }
+    let found = functions(machine);
+    for (function, data) in found.iter().zip([0x4c, 0x48]) {
+        let vector = irq::allocate_vector("test", std::boxed::Box::new(|| irq::Claim::Mine)).expect("a vector");
+        assert!(enable_msi(function, vector));
+        assert_eq!(u64::from(function.read32(0x44)), vector.message().address);
+        assert_eq!(u32::from(function.read16(data)), vector.message().data);
+        assert_eq!(function.read16(0x42) & 0x71, 1, "on, with one message");
+        assert!(vector.set_cpu(2));
+        assert_eq!(function.read32(0x44), 0xfee0_2000);
+        vector.mask();
+        assert_eq!(function.read16(0x42) & 1, 0);
+        vector.unmask();
+        assert_eq!(function.read16(0x42) & 1, 1);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use kernel_hal::irq;
+use kernel_hal::irq::{self, Claim};
 use kernel_hal::port::Ports;
 use kernel_sync::{IrqLock, Mutex, WaitQueue};
 
@@ -114,8 +114,13 @@ impl Uart {
         });
         shared.set_up();
         let handler = shared.clone();
-        let vector = irq::allocate_vector(Box::new(move || handler.interrupt()));
-        let routed = vector.is_some_and(|vector| irq::route_isa(line, vector));
+        let name = alloc::format!("serial {base:#x}");
+        let vector = irq::allocate_vector(&name, Box::new(move || handler.interrupt()));
+        let silenced = shared.clone();
+        let routed = vector.is_some_and(|vector| {
+            vector.on_storm(Box::new(move || silenced.give_up_interrupts()));
+            irq::route_isa(line, vector)
+        });
         if !routed {
             log::warn!("serial port {base:#x}: no interrupt, so no input");
         }
@@ -149,7 +154,7 @@ impl Uart {
         }
         shared.output.wait_uninterruptible(|| {
             let mut registers = shared.registers.lock();
-            if registers.has_space() {
+            if registers.has_space() || !shared.interrupts.load(Ordering::Acquire) {
                 return Some(());
             }
             let enabled = registers.enabled | ON_OUTPUT_SPACE;
@@ -217,9 +222,9 @@ impl Shared {
 
     /// Empties the input FIFO into the ring and lets a waiting writer go on. Leaves no cause pending that is enabled:
     /// the line is edge triggered, and a cause that stays would be the last.
-    fn interrupt(&self) {
+    fn interrupt(&self) -> Claim {
         let mut registers = self.registers.lock();
-        let received = self.drain(&mut registers);
+        let (received, errors) = self.drain(&mut registers);
         let space = registers.enabled & ON_OUTPUT_SPACE != 0 && registers.has_space();
         if space {
             let enabled = registers.enabled & !ON_OUTPUT_SPACE;
@@ -232,22 +237,30 @@ impl Shared {
         if space {
             self.output.wake_all();
         }
+        if received || errors || space { Claim::Mine } else { Claim::NotMine }
     }
 
-    /// True when there was input. When the ring fills up, the rest stays in the FIFO, where a sender with flow control
+    /// The line was silenced because it never ended: writers poll from here on, and input is not noticed any more.
+    fn give_up_interrupts(&self) {
+        self.interrupts.store(false, Ordering::Release);
+        self.output.wake_all();
+    }
+
+    /// Whether there was input, and whether there were errors. When the ring fills up, the rest stays in the FIFO, where a sender with flow control
     /// notices, and the input interrupt is off until the reader has made room.
-    fn drain(&self, registers: &mut Registers) -> bool {
-        let mut received = false;
+    fn drain(&self, registers: &mut Registers) -> (bool, bool) {
+        let (mut received, mut errors) = (false, false);
         for _ in 0..DRAIN {
             if self.ring.is_full() {
                 let enabled = registers.enabled & !ON_INPUT;
                 registers.enable(enabled);
-                return true;
+                return (true, errors);
             }
             let status = registers.ports.in8(LINE_STATUS);
             self.count(status);
+            errors |= status & (OVERRUN | BREAK | FRAMING | PARITY) != 0;
             if status & INPUT_READY == 0 {
-                return received;
+                return (received, errors);
             }
             let byte = registers.ports.in8(DATA);
             if status & (BREAK | FRAMING | PARITY) == 0 {
@@ -258,7 +271,7 @@ impl Shared {
         let enabled = registers.enabled;
         registers.enable(0);
         registers.enable(enabled);
-        received
+        (received, errors)
     }
 
     /// Takes input again after the ring was full.

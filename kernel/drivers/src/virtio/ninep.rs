@@ -153,8 +153,8 @@ impl P9Channel {
         let on_return = events.clone();
         // Once the device knows the queue nothing fails any more, so the queue is not freed before the device is reset.
         let first = Slot::new(0)?;
-        let handler = Box::new(move || on_return.returned.wake_all());
-        let (queue, bell) = transport.start_queue(0, MAX_DESCRIPTORS as u16, 0, handler)?;
+        let notice = Box::new(move || on_return.returned.wake_all());
+        let (queue, bell) = transport.start_queue(0, MAX_DESCRIPTORS as u16, 0, ("requests", notice))?;
         let on_change = events.clone();
         transport.on_config_change(
             1,

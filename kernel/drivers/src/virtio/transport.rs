@@ -1,11 +1,12 @@
 //! A virtio device on PCI (VIRTIO 1.2 §4.1): finding its structures, agreeing on features, starting queues.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use kernel_bus::pci::{Function, MsiX};
 use kernel_hal::cpu;
 use kernel_hal::frame::OutOfMemory;
-use kernel_hal::irq::{Handler, allocate_vector};
+use kernel_hal::irq::{Claim, Vector, allocate_vector};
 use kernel_hal::mmio::Region;
 
 use super::queue::Queue;
@@ -48,6 +49,9 @@ impl fmt::Display for ProbeError {
         }
     }
 }
+
+/// What an interrupt of the device calls: it wakes threads, and may be called once too often.
+pub type Notice = Box<dyn Fn() + Send + Sync>;
 
 /// Reads of a register until the device must have answered.
 const TRIES: usize = 1_000_000;
@@ -122,20 +126,31 @@ impl Transport {
         }
     }
 
+    /// A vector that calls `notice`. It is the device's alone, so each interrupt is for it.
+    fn vector(&self, what: &str, notice: Notice) -> Option<Vector> {
+        let name = alloc::format!("{self} {what}");
+        let handler = move || {
+            notice();
+            Claim::Mine
+        };
+        allocate_vector(&name, Box::new(handler))
+    }
+
     /// Sends interrupts for changes of the device's state to `handler`. Optional: a device may be out of vectors.
-    pub fn on_config_change(&self, entry: u16, handler: Handler) -> bool {
-        let set = allocate_vector(handler).is_some_and(|vector| self.interrupts.set(entry, vector));
+    pub fn on_config_change(&self, entry: u16, notice: Notice) -> bool {
+        let set = self.vector("config", notice).is_some_and(|vector| self.interrupts.set(entry, vector));
         self.common.write16(common::CONFIG_VECTOR, if set { entry } else { NO_VECTOR });
         set && self.common.read16(common::CONFIG_VECTOR) == entry
     }
 
-    /// Starts queue `index` with at most `most` descriptors; `handler` is called when the device returns some.
+    /// Starts queue `index`, called `what`, with at most `most` descriptors; `notice` is called when the device returns
+    /// some.
     pub fn start_queue(
         &self,
         index: u16,
         most: u16,
         entry: u16,
-        handler: Handler,
+        (what, notice): (&str, Notice),
     ) -> Result<(Queue, Bell), ProbeError> {
         if index >= self.common.read16(common::QUEUES) {
             return Err(ProbeError::NoQueue(index));
@@ -147,7 +162,7 @@ impl Transport {
         }
         let size = size.min(most);
         let queue = Queue::new(size)?;
-        let vector = allocate_vector(handler).ok_or(ProbeError::NoInterrupt)?;
+        let vector = self.vector(what, notice).ok_or(ProbeError::NoInterrupt)?;
         if !self.interrupts.set(entry, vector) {
             return Err(ProbeError::NoInterrupt);
         }

@@ -23,6 +23,11 @@ pub(crate) fn cpu_count() -> usize {
     CPUS
 }
 
+/// Processors that may ever run.
+pub(crate) fn cpu_limit() -> usize {
+    CPUS
+}
+
 /// Turns interrupts off and says whether they were on.
 pub(crate) fn interrupts_off() -> bool {
     INTERRUPTS_ON.with(|on| on.replace(false))

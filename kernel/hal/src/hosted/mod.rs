@@ -30,12 +30,15 @@ pub use user::{activate, deactivate};
 
 pub(crate) use clock::{arm_timer, clock_parameters, monotonic_ns, set_wall_offset_ns, wall_offset_ns};
 pub(crate) use cpu::{
-    cpu_count, cpu_id, interrupts_off, interrupts_on, preempt_depth, preempt_off, preempt_on, wait_for_interrupt,
+    cpu_count, cpu_id, cpu_limit, interrupts_off, interrupts_on, preempt_depth, preempt_off, preempt_on,
+    wait_for_interrupt,
 };
 pub(crate) use device::{
     RESERVED_PORTS, in8, in16, in32, map_device, out8, out16, out32, overlaps_ram, read_device, write_device,
 };
-pub(crate) use irq::{msi_address, route_isa};
+#[cfg(test)]
+pub(crate) use irq::accept_legacy_interrupts;
+pub(crate) use irq::{LEGACY_CHIP, destination, set_line};
 pub(crate) use power::{halt, hwcap, identification, log_bytes, reset};
 pub(crate) use ram::{
     copy_frame, frame_count, meta, read_any, read_frame, read_phys_word, table, write_frame, write_phys_word,

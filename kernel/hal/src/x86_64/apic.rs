@@ -1,13 +1,14 @@
-//! Interrupt controllers: the local APIC with its timer, the I/O APIC for ISA lines, the old pair masked.
+//! The local APIC with its timer.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::{kmap, msr, ports};
-use crate::lock::IrqLock;
+use super::{kmap, msr, percpu};
+use crate::irq::{self, Local, pic};
 use crate::once::Once;
 
 /// Above the device vectors of [`irq`](crate::irq).
 pub const TIMER: u8 = 0xf0;
+pub const ERROR: u8 = 0xfe;
 pub const SPURIOUS: u8 = 0xff;
 
 /// Register offsets (SDM 3A table 11-1).
@@ -22,7 +23,13 @@ const LVT_ERROR: usize = 0x370;
 const INITIAL_COUNT: usize = 0x380;
 const CURRENT_COUNT: usize = 0x390;
 const DIVIDE: usize = 0x3e0;
+const ERROR_STATUS: usize = 0x280;
 const MASKED: u32 = 1 << 16;
+/// Delivery by the old controllers, which name the vector.
+const EXTERNAL: u32 = 0b111 << 8;
+
+/// Errors of a processor's controller that are worth a line in the log.
+const ERRORS_TOLD: u64 = 8;
 
 static LOCAL: Once<usize> = Once::new();
 /// Timer ticks in 2^32 ns.
@@ -38,27 +45,9 @@ fn write(register: usize, value: u32) {
     }
 }
 
-/// Masks the pair of 8259s, after moving them off the exception vectors: a spurious one may still come.
-fn silence_legacy() {
-    for (port, value) in [
-        (0x20, 0x11),
-        (0xa0, 0x11),
-        (0x21, 0x20),
-        (0xa1, 0x28),
-        (0x21, 0x04),
-        (0xa1, 0x02),
-        (0x21, 0x01),
-        (0xa1, 0x01),
-        (0x21, 0xff),
-        (0xa1, 0xff),
-    ] {
-        ports::out8(port, value);
-    }
-}
-
 /// Turns this CPU's local APIC on.
 pub fn init() {
-    silence_legacy();
+    pic::silence();
     let base = msr::read(msr::APIC_BASE);
     if base & 1 << 10 != 0 {
         // Firmware left it in x2APIC mode; from there the way back leads through off (SDM 3A §11.12.5).
@@ -74,7 +63,8 @@ pub fn init() {
     write(TASK_PRIORITY, 0);
     write(LVT_LINT0, MASKED);
     write(LVT_LINT1, 0x400);
-    write(LVT_ERROR, MASKED);
+    write(ERROR_STATUS, 0);
+    write(LVT_ERROR, u32::from(ERROR));
     write(DIVIDE, 0b1011);
     write(LVT_TIMER, MASKED);
 }
@@ -110,35 +100,34 @@ pub fn end_of_interrupt() {
     write(END_OF_INTERRUPT, 0);
 }
 
+/// The error interrupt: counted, and the first ones told (SDM 3A §11.5.3 names the bits).
+pub fn error() {
+    write(ERROR_STATUS, 0);
+    let status = read(ERROR_STATUS);
+    irq::count(Local::Error);
+    if irq::counted(percpu::cpu_id(), Local::Error) <= ERRORS_TOLD {
+        log::error!("local APIC error, status {status:#x}");
+    }
+    end_of_interrupt();
+}
+
 fn local_id() -> u32 {
     read(ID) >> 24
 }
 
-/// Messages to this CPU: fixed delivery, physical destination (SDM 3A §11.11.1).
-pub fn msi_address() -> u64 {
-    0xfee0_0000 | u64::from(local_id()) << 12
+/// The APIC ID of a processor, to send interrupts to.
+pub fn destination(cpu: usize) -> Option<u32> {
+    (cpu == 0).then(local_id)
 }
 
-/// The I/O APIC's two windows; QEMU and PCs of the last decades have the first one here, and the ACPI tables, read
-/// later, may add others.
-const IO_APIC: u64 = 0xfec0_0000;
-static IO: IrqLock<Option<usize>> = IrqLock::new(None);
+pub const LEGACY_CHIP: &str = "XT-PIC";
 
-/// Maps the I/O APIC.
-pub fn init_io() {
-    *IO.lock() = kmap::map_device(IO_APIC, 4096);
+/// Lets the old controllers' interrupts through to this CPU.
+pub fn accept_legacy_interrupts() {
+    write(LVT_LINT0, EXTERNAL);
 }
 
-/// Sends line `line` to `vector` on this CPU: edge triggered, active high, as ISA lines are.
-pub fn route_isa(line: u8, vector: u8) -> bool {
-    let io = IO.lock();
-    let Some(base) = *io else { return false };
-    let put = |register: u32, value: u32| {
-        kmap::write_device(base, register);
-        kmap::write_device(base + 0x10, value);
-    };
-    let entry = 0x10 + u32::from(line) * 2;
-    put(entry + 1, local_id() << 24);
-    put(entry, u32::from(vector));
-    true
+/// Routes a line of the old controllers.
+pub fn set_line(line: u8, vector: u8, masked: bool) -> bool {
+    pic::set(line, vector, masked)
 }

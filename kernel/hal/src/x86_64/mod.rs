@@ -22,7 +22,7 @@ mod traps;
 mod user;
 mod usercopy;
 
-pub use apic::{msi_address, route_isa};
+pub use apic::{LEGACY_CHIP, accept_legacy_interrupts, destination, set_line};
 pub use clock::{arm_timer, monotonic_ns, parameters as clock_parameters, set_wall_offset_ns, wall_offset_ns};
 pub use features::{hwcap, identification};
 pub use fpu::{FpuArea, FpuState};
@@ -36,7 +36,7 @@ pub use phys::{
 };
 pub use ports::{RESERVED_PORTS, in8, in16, in32, out8, out16, out32};
 pub use serial::log_bytes;
-pub use start::{cpu_count, entropy};
+pub use start::{cpu_count, cpu_limit, entropy};
 pub use task::{
     Task, adopt_task, current_task, flush_all, flush_page, fs_base, gs_base, load_fpu, save_fpu, set_fs_base,
     set_gs_base, set_root, switch_task, take_previous_task,

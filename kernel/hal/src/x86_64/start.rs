@@ -50,7 +50,6 @@ pub extern "C" fn start(info: u64, loader: u32, image: u64) -> ! {
     // SAFETY: as above; interrupts are off and no exception has used the stacks yet.
     unsafe { (*tables).set_exception_stacks(gdt::exception_stacks()) };
     apic::init();
-    apic::init_io();
     clock::init(start_tsc);
     match BOOT.get() {
         Some(boot) => kernel_main(boot),
@@ -83,6 +82,11 @@ fn take_memory(info: u64, loader: u32) {
 /// The number of CPUs that run.
 pub fn cpu_count() -> usize {
     1
+}
+
+/// The number of CPUs that may ever run.
+pub fn cpu_limit() -> usize {
+    crate::cpu::MAX_CPUS
 }
 
 /// Unpredictable bits: the processor's generator where it has one, the counter's jitter always.

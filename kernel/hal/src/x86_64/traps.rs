@@ -13,7 +13,7 @@ use core::cell::UnsafeCell;
 
 use super::{apic, features, gdt, layout, msr, percpu, stack, usercopy};
 use crate::addr::Virt;
-use crate::irq;
+use crate::irq::{self, Local, pic};
 use crate::user::Registers;
 use crate::usermem::{self, Access};
 
@@ -278,14 +278,15 @@ pub fn fault_access(error: u64) -> Access {
 pub fn interrupt(vector: u64) {
     match vector as u8 {
         apic::TIMER => {
+            irq::count(Local::Timer);
             apic::end_of_interrupt();
             crate::time::timer_fired();
         }
-        apic::SPURIOUS => {}
+        apic::SPURIOUS => irq::count(Local::Spurious),
+        apic::ERROR => apic::error(),
+        vector @ pic::FIRST_VECTOR..irq::FIRST_VECTOR => irq::handle_legacy(vector - pic::FIRST_VECTOR),
         vector => {
-            if !irq::dispatch(vector) {
-                crate::console::line(format_args!("unexpected interrupt, vector {vector:#x}"));
-            }
+            irq::handle(vector);
             apic::end_of_interrupt();
         }
     }
@@ -299,7 +300,10 @@ extern "C" fn kernel_trap(frame: &mut Registers) {
     match frame.vector {
         PAGE_FAULT => kernel_page_fault(frame),
         vector if vector >= 32 => interrupt(vector),
-        NMI => crate::console::line(format_args!("NMI at {:#x}", frame.rip)),
+        NMI => {
+            irq::count(Local::NonMaskable);
+            crate::console::line(format_args!("NMI at {:#x}", frame.rip));
+        }
         vector => panic!("{} in the kernel at {:#x}, error {:#x}", name(vector), frame.rip, frame.error),
     }
 }

@@ -6,14 +6,16 @@ use aios_abi::Errno;
 use kernel_fs::procfs::{Entry, Processes, Text, register};
 use kernel_hal::{cpu, time};
 
+use super::interrupts;
 use super::stat::ticks;
 use crate::exec;
 use crate::files::MAX_DESCRIPTORS;
 use crate::ids::PID_MAX;
 
-/// Shows `stat`, `uptime`, `loadavg` and what limits processes. Called once at start-up.
+/// Shows `stat`, `interrupts`, `uptime`, `loadavg` and what limits processes. Called once at start-up.
 pub fn register_machine() {
     register("stat", Entry::new(stat));
+    interrupts::register_table();
     register("uptime", Entry::new(|_| uptime()));
     register("loadavg", Entry::new(load_average));
     register("sys/kernel/pid_max", Entry::constant(PID_MAX));
@@ -43,6 +45,7 @@ fn stat(processes: &dyn Processes) -> Result<Vec<u8>, Errno> {
     for number in 0..count {
         text.put(format_args!("cpu{number} {} 0 0 {} 0 0 0 0 0 0\n", ticks(busy / count), ticks(idle / count)))?;
     }
+    interrupts::stat_line(&mut text)?;
     let (running, _) = kernel_sched::load();
     text.put(format_args!(
         "btime {}\nprocesses {}\nprocs_running {running}\nprocs_blocked 0\n",

@@ -6,6 +6,7 @@
 
 mod areas;
 mod descriptors;
+mod interrupts;
 mod limits;
 mod machine;
 mod memory;
@@ -26,6 +27,7 @@ use kernel_mm::Account;
 use crate::{Pid, Pids, Thread};
 use subject::View;
 
+pub use interrupts::register_interrupts;
 pub use machine::register_machine;
 
 /// The processes of an agent. It does not keep them.

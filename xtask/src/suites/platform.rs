@@ -1,0 +1,70 @@
+//! The machine's own devices, seen from a shell: which interrupt controllers work, and what counts.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::{Report, booted};
+use crate::guest::Guest;
+use crate::machine::Machine;
+
+/// How long the shell may take to answer, under emulation.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// One boot, and what is typed and must be printed. What is typed comes back on the console too, so it must not hold the
+/// answer.
+struct Case {
+    name: &'static str,
+    words: &'static [&'static str],
+    steps: &'static [(&'static str, &'static str)],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "interrupts through the I/O APIC",
+        words: &[],
+        steps: &[
+            ("grep serial /proc/interrupts | tr -s ' ' | cut -d' ' -f4,5", "IO-APIC 4-edge"),
+            ("grep -c virtio /proc/interrupts | sed 's/^/lines=/' | tr = :", "lines:2"),
+            ("grep ^intr /proc/stat | cut -c1-4 | rev", "rtni"),
+            ("cat /proc/irq/4/smp_affinity_list | sed 's/^/cpu=/' | tr = :", "cpu:0"),
+            // Only who has the right to devices may move them.
+            ("echo 0 > /proc/irq/4/smp_affinity_list", "not permitted"),
+        ],
+    },
+    Case {
+        name: "interrupts through the old controllers",
+        words: &["noapic"],
+        steps: &[("grep serial /proc/interrupts | tr -s ' ' | cut -d' ' -f4,5", "XT-PIC 4-edge")],
+    },
+];
+
+/// Boots for each case.
+pub fn run(report: &mut Report) -> Result<()> {
+    let machine = booted::shell("base")?;
+    let cases: Vec<(&Case, Machine)> = CASES
+        .iter()
+        .map(|case| (case, case.words.iter().fold(machine.clone(), |machine, word| machine.word(*word))))
+        .collect();
+    report.each(&cases, |(case, _)| case.name.to_owned(), |(case, machine)| session(case, machine));
+    Ok(())
+}
+
+fn session(case: &Case, machine: &Machine) -> Result<()> {
+    let mut guest = Guest::start(machine)?;
+    let steps = |guest: &mut Guest| -> Result<()> {
+        guest.wait_for_agent(ANSWER)?;
+        guest.expect("# ", ANSWER)?;
+        for (line, answer) in case.steps {
+            guest.send(line.as_bytes());
+            guest.send(b"\r");
+            guest.expect(answer, ANSWER)?;
+            guest.expect("# ", ANSWER)?;
+        }
+        Ok(())
+    };
+    if let Err(error) = steps(&mut guest) {
+        bail!("{error:#}\nthe log ends with:\n{}", guest.last_lines(15));
+    }
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! One agent.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -13,7 +14,7 @@ use kernel_hal::addr::PAGE_SIZE;
 use kernel_hal::time::{Instant, now};
 use kernel_process::process::State;
 use kernel_process::{ExitReason, Pids, Process, exit};
-use kernel_sync::{SpinLock, WaitQueue};
+use kernel_sync::{Once, SpinLock, WaitQueue};
 
 use crate::state::{self, Event};
 use crate::{record, table};
@@ -28,6 +29,10 @@ pub struct Agent {
     /// Why it was killed, when it was.
     killed: SpinLock<Option<i32>>,
     exit: SpinLock<Option<AgentExitRecord>>,
+    /// How its first process ended, once it has.
+    first_end: SpinLock<Option<ExitReason>>,
+    /// What will end the rest then. Made with the agent: an agent must be able to end when there is no memory.
+    ender: Once<Arc<kernel_sched::Thread>>,
     /// Woken when an agent that this one spawned has ended.
     children_ended: WaitQueue,
 }
@@ -38,8 +43,8 @@ impl Agent {
         domain: Arc<Domain>,
         pids: Arc<Pids>,
         namespace: Arc<Namespace>,
-    ) -> Arc<Agent> {
-        Arc::new(Agent {
+    ) -> Result<Arc<Agent>, Errno> {
+        let agent = Arc::new(Agent {
             parent,
             domain,
             pids,
@@ -48,8 +53,20 @@ impl Agent {
             started: now(),
             killed: SpinLock::new(None),
             exit: SpinLock::new(None),
+            first_end: SpinLock::new(None),
+            ender: Once::new(),
             children_ended: WaitQueue::new(),
-        })
+        });
+        // Weak: the agent owns the thread.
+        let weak = Arc::downgrade(&agent);
+        let end = move || {
+            if let Some(agent) = weak.upgrade() {
+                agent.finish();
+            }
+        };
+        let name = alloc::format!("end {}", agent.id());
+        agent.ender.set(kernel_sched::Thread::new(name, None, None, None, Box::new(end))?);
+        Ok(agent)
     }
 
     pub fn id(&self) -> AgentId {
@@ -88,25 +105,29 @@ impl Agent {
         Ok(())
     }
 
-    fn end_processes(&self) {
-        for process in self.pids.processes() {
-            exit::end_process(&process, ExitReason::signaled(SIGKILL));
+    /// Tells all processes to end, and lets none be added.
+    fn end_processes(&self) -> Vec<Arc<Process>> {
+        self.pids.close();
+        let processes = self.pids.processes();
+        for process in &processes {
+            exit::end_process(process, ExitReason::signaled(SIGKILL));
         }
+        processes
     }
 
     /// Its first process has ended: the rest ends with it, then its record is written. Runs in that process's last
-    /// thread; other processes may still be on their way out, so a worker waits for them.
-    pub(crate) fn first_process_ended(self: &Arc<Self>, reason: ExitReason) {
+    /// thread; other processes may still be on their way out, so a thread of its own waits for them.
+    pub(crate) fn first_process_ended(&self, reason: ExitReason) {
         // Killed before, or ending by itself: both are fine.
         let _already_ending = self.advance(Event::End);
-        let agent = self.clone();
-        let name = alloc::format!("end {}", self.id());
-        if kernel_sched::spawn(&name, move || agent.finish(reason)).is_err() {
-            log::error!("agent {}: no memory for the thread that ends it", self.id());
+        *self.first_end.lock() = Some(reason);
+        if let Some(ender) = self.ender.get() {
+            ender.start();
         }
     }
 
-    fn finish(self: Arc<Self>, reason: ExitReason) {
+    fn finish(&self) {
+        let Some(reason) = *self.first_end.lock() else { return };
         for child in table::list().iter().filter(|child| child.parent == Some(self.id())) {
             // One that is ending already ends without help.
             let _ended = child.kill(0);
@@ -114,7 +135,7 @@ impl Agent {
         let cpu_ns = self.end_all_processes();
         let namespace = self.namespace.lock().take();
         drop(namespace);
-        let record = record::exit_record(&self, &reason, *self.killed.lock(), cpu_ns);
+        let record = record::exit_record(self, &reason, *self.killed.lock(), cpu_ns);
         *self.exit.lock() = Some(record);
         // Dying since `first_process_ended`.
         let _dead = self.advance(Event::Gone);
@@ -124,20 +145,15 @@ impl Agent {
         }
     }
 
-    /// Ends what is left and waits until it is gone; returns the processor time of those that were left. A process may
-    /// make another until it notices its end, so this looks until there is none.
+    /// Ends what is left and waits until it is gone; returns the processor time of those that were left.
     fn end_all_processes(&self) -> u64 {
+        let ended = |process: &Process| matches!(process.state(), State::Zombie(_) | State::Reaped);
         let mut cpu_ns = 0;
-        loop {
-            let ended = |process: &Process| matches!(process.state(), State::Zombie(_) | State::Reaped);
-            let processes = self.pids.processes();
-            let Some(process) = processes.iter().find(|process| !ended(process)) else {
-                return cpu_ns + processes.iter().map(|process| process.usage().cpu_ns).sum::<u64>();
-            };
-            exit::end_process(process, ExitReason::signaled(SIGKILL));
-            process.thread_events.wait_uninterruptible(|| ended(process).then_some(()));
+        for process in self.end_processes() {
+            process.thread_events.wait_uninterruptible(|| ended(&process).then_some(()));
             cpu_ns += process.usage().cpu_ns;
         }
+        cpu_ns
     }
 
     /// Waits for the end of an agent that this one spawned: one, or any. Its identity is free afterwards. `ECHILD` when

@@ -63,7 +63,7 @@ fn make(id: AgentId, parent: &Arc<Agent>, request: SpawnRequest) -> Result<(), F
     let domain = Domain::new(id, request.name, request.rights, request.limits, Some(parent.domain()))?;
     let pids = Pids::new(domain.clone());
     let namespace = image::namespace(&request.image, &request.binds, &domain, &pids)?;
-    let agent = Agent::new(Some(parent.id()), domain, pids, namespace.clone());
+    let agent = Agent::new(Some(parent.id()), domain, pids, namespace.clone())?;
     let start = Start { cwd: request.cwd, argv: request.argv, env: request.env, stdio: request.stdio, terminal: true };
     start_first(&agent, &namespace, start)
 }
@@ -200,7 +200,7 @@ pub fn spawn_system(
     let id = table::reserve()?;
     let domain = Domain::new(id, String::from("system"), Rights::all(), Limits::NONE, None)?;
     let pids = Pids::new(domain.clone());
-    let agent = Agent::new(None, domain, pids, namespace.clone());
+    let agent = Agent::new(None, domain, pids, namespace.clone())?;
     let root = namespace.cross(namespace.root());
     let credentials = Credentials::root();
     let context = Context { namespace, root: &root, cwd: &root, credentials: &credentials, umask: 0o022 };

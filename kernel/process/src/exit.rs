@@ -8,6 +8,7 @@ use aios_abi::linux::consts::signal::SIGCHLD;
 use aios_abi::linux::structs::Siginfo;
 use aios_abi::native::FaultRecord;
 use kernel_hal::task;
+use kernel_sync::MutexGuard;
 
 use crate::process::{Departed, State};
 use crate::{Process, Thread, futex, jobs, signal};
@@ -122,7 +123,7 @@ fn process_end(process: &Arc<Process>, reason: ExitReason) {
     let notify;
     {
         let tree = pids.tree();
-        adopt_children(process);
+        adopt_children(process, &tree);
         *process.state.lock() = State::Zombie(reason);
         notify = process.parent();
         drop(tree);
@@ -140,7 +141,7 @@ fn process_end(process: &Arc<Process>, reason: ExitReason) {
 }
 
 /// Gives the children of a process that ends to whoever takes orphans.
-fn adopt_children(process: &Arc<Process>) {
+fn adopt_children(process: &Arc<Process>, tree: &MutexGuard<'_, ()>) {
     let children = core::mem::take(&mut *process.children.lock());
     if children.is_empty() {
         return;
@@ -162,15 +163,10 @@ fn adopt_children(process: &Arc<Process>) {
                     signal::send_to_process(heir, Siginfo::kernel(SIGCHLD));
                 }
             }
-            None => child_without_heir(&child),
+            // Process 1 is gone: its agent ends, and nobody will look at the child.
+            None if matches!(child.state(), State::Zombie(_)) => reap_in(&child, tree),
+            None => {}
         }
-    }
-}
-
-/// Process 1 is gone: its agent ends, and nobody will look at the child.
-fn child_without_heir(child: &Arc<Process>) {
-    if let State::Zombie(_) = child.state() {
-        reap(child);
     }
 }
 
@@ -200,8 +196,11 @@ fn tell_parent(process: &Arc<Process>, parent: &Arc<Process>, reason: ExitReason
 
 /// Takes a zombie off its parent and frees its number.
 pub(crate) fn reap(process: &Arc<Process>) {
-    let pids = process.pids();
-    let tree = pids.tree();
+    reap_in(process, &process.pids().tree());
+}
+
+/// The same for who holds the tree.
+fn reap_in(process: &Arc<Process>, _tree: &MutexGuard<'_, ()>) {
     *process.state.lock() = State::Reaped;
     if let Some(parent) = process.parent() {
         let mut usage = *process.past.lock();
@@ -218,6 +217,22 @@ pub(crate) fn reap(process: &Arc<Process>) {
         // Another thread may wait for this very child, which is gone now.
         parent.child_events.wake_all();
     }
-    pids.retire_process(process.pid());
-    drop(tree);
+    process.pids().retire_process(process.pid());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    #[test]
+    fn process_1_ends_with_a_child_that_nobody_waited_for() {
+        let world = World::new();
+        let (first, child) = (world.process(), world.process());
+        child.set_parent(&first);
+        first.children.lock().push(child.clone());
+        *child.state.lock() = State::Zombie(ExitReason::exited(0));
+        process_end(&first, ExitReason::exited(0));
+        assert_eq!((child.state(), first.state()), (State::Reaped, State::Reaped));
+    }
 }

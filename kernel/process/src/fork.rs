@@ -123,10 +123,10 @@ pub fn clone(parent: &Arc<Thread>, context: &UserContext, request: &CloneRequest
             user.fs_base = request.tls;
         }
         let child_space = process.space().ok_or(Errno::ESRCH)?;
-        attach(&thread, child, user, &child_space)?;
-        Ok((process, thread))
+        let kernel = kernel_thread(&thread, child, user, &child_space)?;
+        Ok((process, thread, kernel))
     })();
-    let (process, thread) = match made {
+    let (process, thread, kernel) = match made {
         Ok(made) => made,
         Err(error) => {
             old.pids().retire_thread(tid);
@@ -144,11 +144,9 @@ pub fn clone(parent: &Arc<Thread>, context: &UserContext, request: &CloneRequest
     }
     let vfork = request.has(flag::CLONE_VFORK).then(Arc::<VforkDone>::default);
     thread.vfork.lock().clone_from(&vfork);
-    join_family(parent, &process, &thread, request)?;
-    if let Some(kernel) = thread.kernel() {
-        kernel.start();
-    }
-    drop(thread);
+    join_family(parent, &process, &thread, &kernel, request)?;
+    kernel.start();
+    drop((thread, kernel));
     if let Some(vfork) = vfork {
         vfork.wait(parent);
     }
@@ -191,19 +189,17 @@ fn new_process(
     Ok(process)
 }
 
-/// Gives a thread its kernel thread.
-pub(crate) fn attach(
+/// The kernel thread that a thread is to run on. The thread does not know it yet: until it does, dropping this undoes all.
+pub(crate) fn kernel_thread(
     thread: &Arc<Thread>,
     context: UserContext,
     user: UserState,
     space: &Arc<AddressSpace>,
-) -> Result<(), Errno> {
+) -> Result<Arc<kernel_sched::Thread>, Errno> {
     let owner = thread.clone();
     let entry = Box::new(move || run::run(owner, context));
     let name = String::from_utf8_lossy(&thread.name()).into_owned();
-    let kernel = kernel_sched::Thread::new(name, Some(thread.clone()), Some(user), Some(space.root()), entry)?;
-    thread.set_kernel(kernel);
-    Ok(())
+    kernel_sched::Thread::new(name, Some(thread.clone()), Some(user), Some(space.root()), entry)
 }
 
 /// Makes the child visible: in the tree, in its process, under its number.
@@ -211,15 +207,17 @@ fn join_family(
     parent: &Arc<Thread>,
     process: &Arc<Process>,
     thread: &Arc<Thread>,
+    kernel: &Arc<kernel_sched::Thread>,
     request: &CloneRequest,
 ) -> Result<(), Errno> {
     let pids = process.pids();
     let tree = pids.tree();
-    // The process may have been ended meanwhile: nothing new starts in it.
-    if !parent.process().is_alive() {
+    // The process, or all of the agent, may have been ended meanwhile: nothing new starts in it.
+    if !parent.process().is_alive() || pids.is_closed() {
         pids.retire_thread(thread.tid());
         return Err(Errno::ERESTARTNOINTR);
     }
+    thread.set_kernel(kernel.clone());
     pids.publish(thread);
     process.threads.lock().push(thread.clone());
     if !request.has(flag::CLONE_THREAD) {
@@ -229,5 +227,9 @@ fn join_family(
         }
     }
     drop(tree);
+    // Ended before the thread was in its list: it was not told.
+    if !process.is_alive() {
+        thread.call_to_boundary();
+    }
     Ok(())
 }

@@ -6,6 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use aios_abi::Errno;
 use kernel_cap::Domain;
@@ -38,12 +39,20 @@ pub struct Pids {
     table: SpinLock<Table>,
     /// Held while parents, children, groups and zombies change.
     tree: Mutex<()>,
+    /// The agent ends: no process is added any more. Changes only under the tree lock.
+    closed: AtomicBool,
     ended: Once<EndHook>,
 }
 
 impl Pids {
     pub fn new(domain: Arc<Domain>) -> Arc<Pids> {
-        let pids = Arc::new(Pids { domain, table: SpinLock::default(), tree: Mutex::new(()), ended: Once::new() });
+        let pids = Arc::new(Pids {
+            domain,
+            table: SpinLock::default(),
+            tree: Mutex::new(()),
+            closed: AtomicBool::new(false),
+            ended: Once::new(),
+        });
         jobs::add_agent(&pids);
         pids
     }
@@ -61,6 +70,17 @@ impl Pids {
         if let Some(hook) = self.ended.get() {
             hook(reason);
         }
+    }
+
+    /// Lets no process be added from now on, so that what there is can be ended.
+    pub fn close(&self) {
+        let _tree = self.tree();
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Under the tree lock.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Keeps the process tree as it is.

@@ -44,9 +44,19 @@ fn this_cpu() -> &'static Cpu {
     &CPUS[cpu::id()]
 }
 
+/// A thread's place in the queues.
+pub(crate) struct Place(());
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Makes room for one more thread in the queues.
-pub(crate) fn reserve() -> Result<(), Errno> {
+pub(crate) fn reserve() -> Result<Place, Errno> {
     let threads = THREADS.fetch_add(1, Ordering::Relaxed) + 1;
+    let place = Place(());
     for cpu in CPUS.iter().take(cpu::count()) {
         let mut queue = cpu.queue.lock();
         if queue.capacity() < threads {
@@ -54,11 +64,7 @@ pub(crate) fn reserve() -> Result<(), Errno> {
             queue.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         }
     }
-    Ok(())
-}
-
-pub(crate) fn forget() {
-    THREADS.fetch_sub(1, Ordering::Relaxed);
+    Ok(place)
 }
 
 /// Makes the calling code this CPU's idle thread.
@@ -199,7 +205,6 @@ pub fn exit() -> ! {
     me.drop_owner();
     let _off = IrqGuard::new();
     me.status.lock().state = State::Dead;
-    forget();
     let next = pick(&me);
     // This stack is never unwound, so no reference may stay on it; the switch itself holds the last one.
     drop(me);

@@ -53,6 +53,7 @@ pub struct Thread {
     pub(crate) yields: AtomicU64,
     /// The object of the room above that this thread runs for.
     owner: SpinLock<Option<Arc<dyn Any + Send + Sync>>>,
+    _place: Option<queue::Place>,
 }
 
 impl HasTask for Thread {
@@ -82,19 +83,25 @@ impl Thread {
             queue::exit as task::End
         });
         let task = Task::new(begin, user, root).map_err(|_| Errno::ENOMEM)?;
-        queue::reserve()?;
-        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone())))
+        let place = queue::reserve()?;
+        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone(), Some(place))))
     }
 
     pub(crate) fn idle() -> Arc<Thread> {
         Arc::new_cyclic(|this| {
-            let thread = Thread::around(Task::boot(), String::from("idle"), None, this.clone());
+            let thread = Thread::around(Task::boot(), String::from("idle"), None, this.clone(), None);
             thread.status.lock().state = State::Running;
             thread
         })
     }
 
-    fn around(task: Task, name: String, owner: Option<Arc<dyn Any + Send + Sync>>, this: Weak<Thread>) -> Thread {
+    fn around(
+        task: Task,
+        name: String,
+        owner: Option<Arc<dyn Any + Send + Sync>>,
+        this: Weak<Thread>,
+        place: Option<queue::Place>,
+    ) -> Thread {
         Thread {
             task,
             this,
@@ -107,6 +114,7 @@ impl Thread {
             parks: AtomicU64::new(0),
             yields: AtomicU64::new(0),
             owner: SpinLock::new(owner),
+            _place: place,
         }
     }
 

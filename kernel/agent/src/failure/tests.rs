@@ -34,7 +34,7 @@ impl World {
         let files = tmpfs::create(domain.memory(), tmpfs::Options::default()).expect("tmpfs");
         let namespace = Namespace::new(files, b"none", 0);
         let pids = Pids::new(domain.clone());
-        World { parent: Agent::new(None, domain, pids, namespace.clone()), namespace }
+        World { parent: Agent::new(None, domain, pids, namespace.clone()).expect("agent"), namespace }
     }
 
     fn inside<T>(&self, act: impl FnOnce(&Context<'_>) -> T) -> T {

@@ -28,7 +28,7 @@ use kernel_hal::task::UserState;
 use kernel_hal::user::UserContext;
 use kernel_mm::{Account, AddressSpace, charge_kernel_bytes, gate};
 
-use crate::fork::{PROCESS_BYTES, THREAD_BYTES, attach};
+use crate::fork::{PROCESS_BYTES, THREAD_BYTES, kernel_thread};
 use crate::process::{self, Process};
 use crate::signal::{Handlers, ThreadSignals};
 use crate::thread::{self, Thread};
@@ -270,9 +270,12 @@ pub fn spawn_first(
     });
     thread.set_name(short_name(path));
     let registers = UserContext::new(Virt(loaded.entry), Virt(loaded.pointer));
-    if let Err(error) = attach(&thread, registers, UserState::default(), &loaded.space) {
-        pids.retire_thread(pid);
-        return Err(error.into());
+    match kernel_thread(&thread, registers, UserState::default(), &loaded.space) {
+        Ok(kernel) => thread.set_kernel(kernel),
+        Err(error) => {
+            pids.retire_thread(pid);
+            return Err(error.into());
+        }
     }
     let _tree = pids.tree();
     pids.publish(&thread);

@@ -102,34 +102,29 @@ fn native() -> String {
         "The `syscall` instruction with `rax = {NATIVE_BASE:#x} | n`, arguments in `rdi rsi rdx r10 r8 r9`. A result from \
          -4095 to -1 is minus an error number of the Linux list. Any process may use both personalities. Structures are \
          little-endian and without padding, and start with their size where they can grow.\n\n\
-         Absent calls have a number, a name and a right, and return `ENOSYS`.\n"
+         | level | meaning | calls |\n|---|---|---|\n"
     );
-    let groups = [
-        ("Core", group::CORE),
-        ("Agents", group::AGENT),
-        ("Capabilities", group::CAPABILITY),
-        ("Fabric", group::FABRIC),
-        ("Messages", group::IPC),
-        ("Audit and observation", group::AUDIT),
-        ("Enclaves and TPM", group::ENCLAVE),
-        ("GPU queues", group::GPU),
+    let levels = [
+        (native::Support::Full, "works"),
+        (native::Support::Partial, "works in part; the note names what is missing"),
+        (native::Support::Absent, "has a number, a name and a right, and returns `ENOSYS`"),
     ];
-    for (title, range) in groups {
+    for (level, meaning) in levels {
+        let count = native::CALLS.iter().filter(|call| call.support == level).count();
+        let _ = writeln!(text, "| {} | {meaning} | {count} |", level.word());
+    }
+    text.push_str("\nAny other number returns `ENOSYS` too.\n");
+    for (title, range) in group::ALL {
         let _ = write!(text, "\n## {title} ({} to {})\n\n", range.start(), range.end());
         let mut calls = native::CALLS.iter().filter(|call| range.contains(&call.number)).peekable();
         if calls.peek().is_none() {
-            text.push_str("Reserved.\n");
+            text.push_str("Reserved: no call has a number here yet.\n");
             continue;
         }
         text.push_str("| n | call | right | level | |\n|---|---|---|---|---|\n");
         for call in calls {
             let right = if call.right.is_empty() { "none".into() } else { format!("`{}`", call.right) };
-            let level = match call.support {
-                native::Support::Full => "full",
-                native::Support::Partial => "partial",
-                native::Support::Absent => "absent",
-            };
-            let (number, name, args) = (call.number, call.name, call.args.join(", "));
+            let (number, name, args, level) = (call.number, call.name, call.args.join(", "), call.support.word());
             let _ =
                 writeln!(text, "| {number} | `{name}({})` | {right} | {level} | {} |", cell(&args), cell(call.note));
         }

@@ -11,6 +11,17 @@ pub enum Support {
     Absent,
 }
 
+impl Support {
+    /// The word of the reference.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Support::Full => "full",
+            Support::Partial => "partial",
+            Support::Absent => "absent",
+        }
+    }
+}
+
 /// One native call.
 #[derive(Clone, Copy, Debug)]
 pub struct NativeCall {
@@ -18,7 +29,7 @@ pub struct NativeCall {
     pub name: &'static str,
     /// `name: type` for each argument, in order.
     pub args: &'static [&'static str],
-    /// The right that the caller's capability table must grant; empty when none is needed.
+    /// The right that the caller's agent must have; empty when none is needed.
     pub right: &'static str,
     pub support: Support,
     /// What it does, or what is missing.
@@ -42,6 +53,19 @@ pub mod group {
     pub const AUDIT: RangeInclusive<u32> = 160..=191;
     pub const ENCLAVE: RangeInclusive<u32> = 192..=223;
     pub const GPU: RangeInclusive<u32> = 224..=255;
+
+    /// All groups by number, with their titles. A number in none of them, and one in a group that no call has, is unknown:
+    /// `ENOSYS`.
+    pub static ALL: &[(&str, RangeInclusive<u32>)] = &[
+        ("Core", CORE),
+        ("Agents", AGENT),
+        ("Capabilities", CAPABILITY),
+        ("Fabric", FABRIC),
+        ("Messages", IPC),
+        ("Audit and observation", AUDIT),
+        ("Enclaves and TPM", ENCLAVE),
+        ("GPU queues", GPU),
+    ];
 }
 
 macro_rules! calls {
@@ -64,13 +88,13 @@ macro_rules! calls {
 }
 
 calls! {
-    1 AGENT_SPAWN "AgentSpawn" ["args: *AgentSpawnArgs"] "agent.spawn" Full
-        "Makes an agent from an image and starts its first process; returns the new AgentId.";
+    1 AGENT_SPAWN "AgentSpawn" ["args: *AgentSpawnArgs"] "spawn" Full
+        "Makes an agent from an image and starts its first process; returns the new AgentId. Says in words why it cannot.";
     2 AGENT_SUPERVISOR_REGISTER "AgentSupervisorRegister" [] "agent.supervise" Absent
         "Names the caller as the one that hears of every agent's end.";
     3 AGENT_REGISTER "AgentRegister" [] "" Absent "Publishes the calling agent under a name.";
-    4 AGENT_KILL "AgentKill" ["agent: AgentId", "reason: i32"] "agent.kill" Full
-        "Ends an agent and all it owns; `reason` goes to its exit record.";
+    4 AGENT_KILL "AgentKill" ["agent: AgentId", "reason: i32"] "kill" Full
+        "Ends an agent and all it owns; `reason` goes to its exit record. AgentId 0, and no right, for the caller's own.";
     5 IPC_SEND "IpcSend" [] "ipc.send" Absent "Sends a message to an endpoint.";
     6 IPC_RECV "IpcRecv" [] "ipc.receive" Absent "Waits for a message at an endpoint.";
     7 AGENT_MEM_ALLOC "AgentMemAlloc" [] "memory.allocate" Absent "Maps anonymous memory, charged to the agent.";
@@ -96,12 +120,12 @@ calls! {
     37 AGENT_FREEZE "AgentFreeze" ["agent: AgentId"] "agent.freeze" Absent "Stops all threads at the user boundary.";
     38 AGENT_THAW "AgentThaw" ["agent: AgentId"] "agent.freeze" Absent "Lets a frozen agent go on.";
     39 AGENT_CHECKPOINT "AgentCheckpoint" [] "agent.checkpoint" Absent "Writes a frozen agent to a descriptor.";
-    40 AGENT_RESTORE "AgentRestore" [] "agent.spawn" Absent "Makes an agent from a checkpoint.";
-    41 AGENT_INFO "AgentInfo" ["agent: AgentId", "info: *AgentInfo"] "agent.observe" Full
-        "State, counts and charges of an agent; AgentId 0 is the caller's own.";
-    42 AGENT_LIST "AgentList" ["ids: *AgentId", "capacity: usize"] "agent.observe" Full
+    40 AGENT_RESTORE "AgentRestore" [] "spawn" Absent "Makes an agent from a checkpoint.";
+    41 AGENT_INFO "AgentInfo" ["agent: AgentId", "info: *AgentInfo"] "inspect" Full
+        "State, counts and charges of an agent; AgentId 0, and no right, for the caller's own.";
+    42 AGENT_LIST "AgentList" ["ids: *AgentId", "capacity: usize"] "inspect" Full
         "Writes the ids of up to `capacity` agents; returns how many there are.";
-    43 AGENT_WAIT "AgentWait" ["agent: AgentId", "record: *AgentExitRecord", "flags: u32"] "agent.observe" Full
+    43 AGENT_WAIT "AgentWait" ["agent: AgentId", "record: *AgentExitRecord", "flags: u32"] "inspect" Full
         "Waits for the end of an agent the caller's agent spawned (AgentId 0: any); returns its AgentId and forgets it.";
 }
 
@@ -124,9 +148,43 @@ mod tests {
     }
 
     #[test]
-    fn every_call_lies_in_a_group() {
+    fn every_call_lies_in_a_group_and_groups_follow_each_other() {
         for call in CALLS {
-            assert!(group::CORE.contains(&call.number) || group::AGENT.contains(&call.number), "{}", call.name);
+            assert!(group::ALL.iter().any(|(_, range)| range.contains(&call.number)), "{}", call.name);
+        }
+        for pair in group::ALL.windows(2) {
+            assert_eq!(pair[0].1.end() + 1, *pair[1].1.start(), "{}", pair[1].0);
+        }
+        assert_eq!((group::CORE.start(), group::GPU.end()), (&1, &255));
+    }
+
+    /// These numbers were given out before there was a kernel: they may gain a meaning, and never change it.
+    #[test]
+    fn the_first_twenty_are_all_there() {
+        let names: [&str; 20] = [
+            "AgentSpawn",
+            "AgentSupervisorRegister",
+            "AgentRegister",
+            "AgentKill",
+            "IpcSend",
+            "IpcRecv",
+            "AgentMemAlloc",
+            "AgentMemFree",
+            "FrameAlloc",
+            "PageMap",
+            "AgentPoolAlloc",
+            "PqcOperation",
+            "GetAsyncResult",
+            "FramebufferAlloc",
+            "FramebufferFree",
+            "FramebufferPresent",
+            "DisplayGet",
+            "DisplaySetMode",
+            "InputRead",
+            "InputGetDevices",
+        ];
+        for (number, name) in (1..).zip(names) {
+            assert_eq!(by_number(number).map(|call| call.name), Some(name));
         }
     }
 

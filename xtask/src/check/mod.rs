@@ -1,5 +1,6 @@
 //! `cargo xtask check`: what must hold for every change, without running anything of AIOS.
 
+mod book;
 mod licences;
 mod tokens;
 mod unsafe_code;
@@ -25,6 +26,7 @@ const ALL: &[Check] = &[
     Check { name: "no unsafe outside kernel/hal", run: unsafe_code::check },
     Check { name: "licences of dependencies", run: licences::check },
     Check { name: "generated documents are up to date", run: documents },
+    Check { name: "links, names and commands in documents", run: book::check },
     Check { name: "clippy, host crates", run: clippy_host },
     Check { name: "clippy, kernel and loader", run: clippy_bare },
 ];
@@ -116,8 +118,8 @@ fn clippy_bare() -> Result<()> {
     Ok(())
 }
 
-/// All Rust files of the repository under `dir`, sorted; build output and hidden directories are left out.
-fn rust_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+/// All files of the repository under `dir` whose names end so, sorted; build output and hidden directories are left out.
+fn files(dir: &Path, end: &str) -> Result<Vec<std::path::PathBuf>> {
     let mut found = Vec::new();
     let mut entries = std::fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
@@ -126,9 +128,9 @@ fn rust_files(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             if name != "target" && !name.starts_with('.') {
-                found.extend(rust_files(&path)?);
+                found.extend(files(&path, end)?);
             }
-        } else if name.ends_with(".rs") {
+        } else if name.ends_with(end) {
             found.push(path);
         }
     }

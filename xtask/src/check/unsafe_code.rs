@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::{rust_files, tokens};
+use super::{files, tokens};
 use crate::paths;
 
 /// Where `unsafe` may stand, and why.
@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &str)] = &[
 pub fn check() -> Result<()> {
     let root = paths::root();
     let mut wrong = Vec::new();
-    for path in rust_files(root)? {
+    for path in files(root, ".rs")? {
         let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
         let source = std::fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
         if !ALLOWED.iter().any(|(place, _)| name.starts_with(place)) {

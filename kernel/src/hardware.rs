@@ -49,9 +49,23 @@ pub fn find(boot: &Boot) -> Hardware {
     }
     platform::route_interrupts(boot, acpi.as_ref().and_then(Acpi::madt).as_ref());
     kernel_linux::set_power(switch);
+    start_processors(acpi.as_ref());
     let mut pci = Pci::enumerate(acpi.as_ref());
     let shares = P9Channel::probe_all(&mut pci);
     Hardware { shares }
+}
+
+/// Starts the processors that the firmware lists and that are on.
+fn start_processors(acpi: Option<&Acpi>) {
+    let Some(madt) = acpi.and_then(Acpi::madt) else { return };
+    let numbers: Vec<u32> = madt.local_apics.iter().filter(|cpu| cpu.enabled).map(|cpu| cpu.apic_id).collect();
+    if numbers.len() < 2 {
+        return;
+    }
+    match kernel_sched::start_cpus(&numbers, kernel_mm::add_cpu) {
+        Ok(count) => log::info!("{count} of {} processors run", numbers.len()),
+        Err(error) => log::warn!("the other processors stay off: {error}"),
+    }
 }
 
 /// Switches the machine off or resets it. A machine that cannot do it, or does not, is halted: nobody who asked for its

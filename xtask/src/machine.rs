@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 
@@ -33,6 +34,14 @@ pub const COM2: &str = "com2";
 /// Port that a debugger connects to.
 pub const GDB_PORT: u16 = 1234;
 
+/// CPUs of machines that are not told how many.
+static DEFAULT_CPUS: AtomicU32 = AtomicU32::new(1);
+
+/// Sets how many CPUs a machine has that is not told how many.
+pub fn set_default_cpus(cpus: u32) {
+    DEFAULT_CPUS.store(cpus, Ordering::Relaxed);
+}
+
 /// A machine that can be started any number of times.
 #[derive(Clone)]
 pub struct Machine {
@@ -55,14 +64,14 @@ struct Share {
 }
 
 impl Machine {
-    /// AIOS as built: 512 MiB, one CPU, entered through PVH, an empty command line, no shared directories.
+    /// AIOS as built: 512 MiB, one CPU (or what [`set_default_cpus`] says), entered through PVH, an empty command line, no shared directories.
     pub fn new(artefacts: &Artefacts) -> Machine {
         Machine {
             kernel: artefacts.kernel.clone(),
             initramfs: artefacts.initramfs.clone(),
             firmware: Firmware::Pvh,
             memory: "512M".to_owned(),
-            cpus: 1,
+            cpus: DEFAULT_CPUS.load(Ordering::Relaxed),
             words: Vec::new(),
             shares: Vec::new(),
             debugger: false,
@@ -78,6 +87,9 @@ impl Machine {
     /// Guest time is the number of instructions executed, so that repeated runs are identical. One CPU only.
     pub fn counting(mut self, counting: bool) -> Machine {
         self.counting = counting;
+        if counting {
+            self.cpus = 1;
+        }
         self
     }
 

@@ -18,6 +18,17 @@ pub fn count() -> usize {
     machine::cpu_count()
 }
 
+/// Starts the processors with these interrupt-controller numbers, the caller's own left out; each calls `main` with
+/// interrupts off and becomes a CPU with the next number. Returns how many run then. Called once.
+pub fn start_others(numbers: &[u32], main: fn() -> !) -> usize {
+    machine::start_cpus(numbers, main)
+}
+
+/// True when programs can read the number of the CPU they run on themselves (`rdtscp`).
+pub fn programs_read_number() -> bool {
+    machine::programs_read_number()
+}
+
 /// The feature bits that programs are told in `AT_HWCAP`: CPUID leaf 1, EDX.
 pub fn hwcap() -> u64 {
     machine::hwcap()

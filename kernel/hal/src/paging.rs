@@ -12,6 +12,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::{PAGE_SIZE, Pfn, Phys, Virt, checked_user_range};
+use crate::cpuset::{AtomicCpuSet, CpuSet};
 use crate::frame::{self, AccountId, Frame, Kind, OutOfMemory};
 use crate::machine;
 
@@ -108,11 +109,18 @@ pub struct Mapping {
 /// The root of a page table; CPUs that run on it keep it alive.
 pub struct Root {
     pfn: Pfn,
+    /// CPUs that may hold translations of it.
+    pub(crate) cpus: AtomicCpuSet,
 }
 
 impl Root {
     pub(crate) fn phys(&self) -> Phys {
         self.pfn.phys()
+    }
+
+    /// The CPUs that run on it now.
+    pub fn cpus(&self) -> CpuSet {
+        self.cpus.load()
     }
 }
 
@@ -163,7 +171,7 @@ impl PageTable {
         let pfn = frame::take(0, Kind::Table, account)?;
         machine::zero_frame(pfn);
         machine::share_kernel_half(machine::table(pfn));
-        Ok(PageTable { root: Arc::new(Root { pfn }), account })
+        Ok(PageTable { root: Arc::new(Root { pfn, cpus: AtomicCpuSet::new() }), account })
     }
 
     /// What a task needs to run on this table.
@@ -282,10 +290,7 @@ impl PageTable {
         let mut changed = 0;
         let mut last = range.start;
         each_leaf(self.root.pfn, 3, Virt(0), &range, &mut |va, slot| {
-            let before = slot.load(Ordering::Relaxed);
-            let after = change(before);
-            if after != before {
-                slot.store(after, Ordering::Release);
+            if replace(slot, &change) {
                 changed += 1;
                 last = va;
             }
@@ -328,8 +333,8 @@ impl PageTable {
         if before == 0 {
             return false;
         }
-        let after = encode(entry_pfn(before), prot) | (before & (ACCESSED | DIRTY));
-        slot.store(after, Ordering::Release);
+        let after = encode(entry_pfn(before), prot);
+        replace(slot, |entry| after | (entry & (ACCESSED | DIRTY)));
         // More rights need no flush: a CPU that still holds the old entry faults once and reads the new one.
         if before & !after & (PRESENT | WRITE) != 0 || (after & NO_EXEC) > (before & NO_EXEC) {
             machine::flush_page(&self.root, va);
@@ -352,8 +357,7 @@ impl PageTable {
             }
             let mut entry = slot.load(Ordering::Relaxed);
             if cow && entry & WRITE != 0 {
-                entry &= !WRITE;
-                slot.store(entry, Ordering::Release);
+                entry = slot.fetch_and(!WRITE, Ordering::AcqRel) & !WRITE;
                 protected = true;
             }
             let block = va.0 >> 21;
@@ -433,6 +437,21 @@ impl PageTable {
                 .sum::<usize>()
         }
         count(self.root.pfn, 3, USER_ROOT_ENTRIES)
+    }
+}
+
+/// Changes a live entry, in which processors may set the accessed and dirty bits meanwhile. True when it is another now.
+fn replace(slot: &AtomicU64, change: impl Fn(u64) -> u64) -> bool {
+    let mut before = slot.load(Ordering::Relaxed);
+    loop {
+        let after = change(before);
+        if after == before {
+            return false;
+        }
+        match slot.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(now) => before = now,
+        }
     }
 }
 

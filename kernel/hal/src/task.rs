@@ -67,6 +67,17 @@ pub fn set_root(root: Option<Arc<Root>>) {
     machine::set_root(root);
 }
 
+/// True when [`trim_stacks`] would give something back.
+pub fn can_trim_stacks() -> bool {
+    machine::can_trim_stacks()
+}
+
+/// Gives back the memory of kernel stacks that are kept ready and are more than a few. The caller holds no lock; interrupts
+/// are on.
+pub fn trim_stacks() {
+    machine::trim_stacks();
+}
+
 /// The thread-local-storage base of the running program; it must be a user address.
 pub fn fs_base() -> u64 {
     machine::fs_base()

@@ -1,11 +1,15 @@
 //! The machine as a whole.
 
+use core::sync::atomic::{Ordering, fence};
+
 use aios_abi::Errno;
 use aios_abi::linux::consts::{LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, membarrier as barrier, reboot as command};
 use aios_abi::linux::structs::Sysinfo;
 use aios_abi::linux::table::nr;
 use kernel_cap::Rights;
 use kernel_hal::addr::PAGE_SIZE;
+use kernel_hal::cpuset::CpuSet;
+use kernel_hal::ipi;
 use kernel_hal::time::now;
 use kernel_sync::Once;
 
@@ -86,7 +90,8 @@ fn syslog(call: &mut Call<'_>) -> CallResult {
     }
 }
 
-/// One CPU runs programs, so every barrier between threads is made by the switch between them.
+/// A barrier on all CPUs that run threads of the process, or of all: threads that do not run meet one when they are
+/// switched to. Answers are Linux's: the quick ones must be registered for, those for all are made for all.
 fn membarrier(call: &mut Call<'_>) -> CallResult {
     let known = barrier::MEMBARRIER_CMD_GLOBAL
         | barrier::MEMBARRIER_CMD_GLOBAL_EXPEDITED
@@ -96,9 +101,29 @@ fn membarrier(call: &mut Call<'_>) -> CallResult {
     if call.arg(1) != 0 {
         return Err(Errno::EINVAL);
     }
-    match call.uint(0) {
-        barrier::MEMBARRIER_CMD_QUERY => Ok(known as usize),
-        one if one.is_power_of_two() && one & known != 0 => Ok(0),
-        _ => Err(Errno::EINVAL),
+    let registered = &call.process().barriers;
+    let command = call.uint(0);
+    match command {
+        barrier::MEMBARRIER_CMD_QUERY => return Ok(known as usize),
+        barrier::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | barrier::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED => {
+            registered.fetch_or(command, Ordering::Relaxed);
+        }
+        barrier::MEMBARRIER_CMD_PRIVATE_EXPEDITED => {
+            if registered.load(Ordering::Relaxed) & barrier::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED == 0 {
+                return Err(Errno::EPERM);
+            }
+            let cpus = call.process().space().map(|space| space.root().cpus()).unwrap_or_default();
+            barrier_on(&cpus);
+        }
+        barrier::MEMBARRIER_CMD_GLOBAL | barrier::MEMBARRIER_CMD_GLOBAL_EXPEDITED => barrier_on(&CpuSet::ALL),
+        _ => return Err(Errno::EINVAL),
     }
+    Ok(0)
+}
+
+fn barrier_on(cpus: &CpuSet) {
+    // Around the look at who runs: stores before the call are seen by whoever is not interrupted.
+    fence(Ordering::SeqCst);
+    ipi::call(cpus, &|| fence(Ordering::SeqCst));
+    fence(Ordering::SeqCst);
 }

@@ -19,14 +19,14 @@ mod space;
 mod testing;
 
 pub use account::{Account, KernelCharge, charge_kernel_bytes};
-pub use frames::{MemoryStats, gate, stats};
+pub use frames::{MemoryStats, add_cpu, gate, stats};
 pub use object::{MemoryObject, PageSource};
 pub use space::{
     AddressSpace, AreaInfo, FaultError, Limits, MapBacking, MapFlags, MapRequest, RemapFlags, STACK_RANDOM_PAGES,
     SegvCode,
 };
 
-/// Takes over all free memory and makes the kernel's account. Called once, when the number of CPUs is known.
+/// Takes over all free memory and makes the kernel's account. Called once.
 pub fn init() {
     account::init();
     frames::init();

@@ -107,6 +107,7 @@ pub fn clone(parent: &Arc<Thread>, context: &UserContext, request: &CloneRequest
         if !request.has(flag::CLONE_VM) {
             thread.rseq.store(parent.rseq.load(Ordering::Relaxed), Ordering::Relaxed);
             thread.rseq_length.store(parent.rseq_length.load(Ordering::Relaxed), Ordering::Relaxed);
+            thread.rseq_cpu.store(parent.rseq_cpu.load(Ordering::Relaxed), Ordering::Relaxed);
             thread.rseq_signature.store(parent.rseq_signature.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         let mut child = context.clone();
@@ -185,6 +186,7 @@ fn new_process(
         charge,
     });
     process.persona.store(old.persona.load(Ordering::Relaxed), Ordering::Relaxed);
+    process.barriers.store(old.barriers.load(Ordering::Relaxed), Ordering::Relaxed);
     process.timers.watch_limit()?;
     Ok(process)
 }

@@ -113,6 +113,8 @@ pub struct Process {
     pub persona: AtomicU32,
     /// CPU limits, niceness.
     pub nice: AtomicU32,
+    /// Which commands of `membarrier(2)` it registered for.
+    pub barriers: AtomicU32,
     _charge: KernelCharge,
 }
 
@@ -175,6 +177,7 @@ impl Process {
             no_new_privileges: AtomicBool::new(false),
             persona: AtomicU32::new(0),
             nice: AtomicU32::new(parts.nice),
+            barriers: AtomicU32::new(0),
             _charge: parts.charge,
         })
     }

@@ -2,8 +2,8 @@
 //! when they are interrupted.
 //!
 //! The program keeps in a registered area which section it is in. After an interrupt or a fault, when another thread
-//! may have run, [`interrupted`] sends it to the section's abort handler. Programs run on one processor, so the number
-//! that the area shows never changes.
+//! may have run, [`interrupted`] sends it to the section's abort handler. The area also shows which processor the
+//! program runs on; [`moved`] tells when that must be written again.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use aios_abi::linux::consts::signal::SIGSEGV;
 use aios_abi::linux::structs::{FromZeros, IntoBytes, Rseq, RseqCs, Siginfo};
 use kernel_hal::addr::{USER_END, Virt, is_user_range};
 use kernel_hal::user::UserContext;
-use kernel_hal::usermem;
+use kernel_hal::{cpu, usermem};
 
 use crate::{Thread, signal};
 
@@ -73,7 +73,7 @@ pub fn register(thread: &Thread, area: Area) -> Result<(), Errno> {
     if area.address == 0 || !is_user_range(Virt(area.address), area.length as usize) {
         return Err(Errno::EFAULT);
     }
-    show(area.address, 0)?;
+    show_here(thread, area.address)?;
     set(thread, area);
     Ok(())
 }
@@ -81,27 +81,44 @@ pub fn register(thread: &Thread, area: Area) -> Result<(), Errno> {
 /// `EINVAL` when another area, or none, is registered; `EPERM` for the wrong signature.
 pub fn unregister(thread: &Thread, area: Area) -> Result<(), Errno> {
     compare(area, registered(thread).ok_or(Errno::EINVAL)?)?;
-    show(area.address, RSEQ_CPU_ID_UNINITIALIZED)?;
+    show(area.address, 0, RSEQ_CPU_ID_UNINITIALIZED)?;
     set(thread, Area { address: 0, length: 0, signature: 0 });
     Ok(())
 }
 
 /// Writes the processor's number; the number to start with is always one that exists.
-fn show(address: u64, cpu: u32) -> Result<(), Errno> {
+fn show(address: u64, start: u32, cpu: u32) -> Result<(), Errno> {
     let mut bytes = [0; 8];
-    let (_start, current) = bytes.split_at_mut(4);
+    let (first, current) = bytes.split_at_mut(4);
+    first.copy_from_slice(&start.to_ne_bytes());
     current.copy_from_slice(&cpu.to_ne_bytes());
     usermem::copy_out(Virt(address), &bytes).map_err(|_| Errno::EFAULT)
+}
+
+/// Writes the number of the processor that the thread runs on.
+fn show_here(thread: &Thread, address: u64) -> Result<(), Errno> {
+    // The thread may be moved right after, or while the area is brought in: then `moved` is true again.
+    let here = cpu::id() as u32;
+    thread.rseq_cpu.store(here, Ordering::Relaxed);
+    show(address, here, here)
+}
+
+/// True when the area does not show the processor that the thread runs on. Asked with interrupts off, just before the
+/// program goes on.
+#[inline]
+pub(crate) fn moved(thread: &Thread) -> bool {
+    thread.rseq_cpu.load(Ordering::Relaxed) != cpu::id() as u32 && thread.rseq.load(Ordering::Relaxed) != 0
 }
 
 /// The program was interrupted, or stopped by a fault: a section under way starts over. A description that makes no
 /// sense is answered with `SIGSEGV`.
 #[inline]
 pub(crate) fn interrupted(thread: &Arc<Thread>, context: &mut UserContext) {
-    if let Some(area) = registered(thread)
-        && abort_section(area, context).is_err()
-    {
-        signal::force(thread, Siginfo::kernel(SIGSEGV));
+    if let Some(area) = registered(thread) {
+        let shown = if moved(thread) { show_here(thread, area.address) } else { Ok(()) };
+        if shown.and_then(|()| abort_section(area, context)).is_err() {
+            signal::force(thread, Siginfo::kernel(SIGSEGV));
+        }
     }
 }
 

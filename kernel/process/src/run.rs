@@ -50,7 +50,7 @@ pub(crate) fn run(thread: Arc<Thread>, mut context: UserContext) {
             continue;
         }
         kernel_sched::reschedule();
-        match context.run(|| thread.needs_attention() || kernel_sched::need_resched()) {
+        match context.run(|| thread.needs_attention() || kernel_sched::need_resched() || rseq::moved(&thread)) {
             Trap::Syscall => personality.call(&thread, &mut context),
             Trap::PageFault { address, access, present } => {
                 page_fault(&thread, &mut context, address, access, present);

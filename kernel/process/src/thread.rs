@@ -45,6 +45,8 @@ pub struct Thread {
     pub rseq: AtomicU64,
     pub rseq_length: AtomicU32,
     pub rseq_signature: AtomicU32,
+    /// The processor that the area shows.
+    pub(crate) rseq_cpu: AtomicU32,
     /// The number of the call under way, for restarting; -1 outside calls.
     pub call: AtomicI32,
     pub restart: SpinLock<Option<Restart>>,
@@ -93,6 +95,7 @@ impl Thread {
             rseq: AtomicU64::new(0),
             rseq_length: AtomicU32::new(0),
             rseq_signature: AtomicU32::new(0),
+            rseq_cpu: AtomicU32::new(0),
             call: AtomicI32::new(-1),
             restart: SpinLock::new(None),
             vfork: SpinLock::new(None),

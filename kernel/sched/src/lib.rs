@@ -19,5 +19,5 @@ mod thread;
 pub mod timer;
 
 pub use parking::init;
-pub use queue::{exit, idle_time, load, need_resched, reschedule, run_idle, yield_now};
+pub use queue::{exit, idle_time, load, need_resched, reschedule, run_idle, start_cpus, yield_now};
 pub use thread::{Thread, current, running, spawn};

@@ -1,5 +1,6 @@
 //! What the locks' room asks of the scheduler.
 
+use kernel_hal::ipi;
 use kernel_hal::time::{self, Instant};
 use kernel_sync::{Parking, Waiter};
 
@@ -27,4 +28,5 @@ pub fn init() {
     queue::adopt_idle();
     kernel_sync::install(&Scheduler);
     time::set_timer_handler(timer::fire);
+    ipi::set_reschedule_handler(queue::kicked);
 }

@@ -1,7 +1,14 @@
 //! Who runs next.
 //!
-//! A thread that is woken goes to the end of its CPU's queue. It runs until it parks, or until its slice is over while
-//! another waits; the end of a slice is noticed when the thread returns to its program.
+//! A thread that is woken goes to the end of the queue of the CPU it ran on last, or of an idle one when that is busy. It
+//! runs until it parks, or until its slice is over while another waits; the end of a slice is noticed when the thread
+//! returns to its program. A CPU with nothing to run takes a thread that waits for another CPU.
+//!
+//! While a CPU runs a thread, or is on its way from it to the next, that CPU is the thread's home, and only that CPU takes
+//! it from a queue. So no CPU waits for another to leave a thread, and no two wait for each other.
+//!
+//! No thread waits while a CPU idles: whoever queues a thread looks for idle CPUs after that, and a CPU looks at all queues
+//! after it has said that it idles.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -10,7 +17,9 @@ use core::time::Duration;
 
 use aios_abi::Errno;
 use kernel_hal::cpu::{self, IrqGuard, MAX_CPUS};
-use kernel_hal::task;
+use kernel_hal::cpuset::AtomicCpuSet;
+use kernel_hal::ipi;
+use kernel_hal::task::{self, HasTask};
 use kernel_hal::time::{Instant, now};
 use kernel_sync::{IrqLock, Once};
 
@@ -37,6 +46,15 @@ static CPUS: [Cpu; MAX_CPUS] = [const {
     }
 }; MAX_CPUS];
 
+/// CPUs that found nothing to run, and wait.
+static IDLE: AtomicCpuSet = AtomicCpuSet::new();
+
+/// CPUs that run or are about to; their queues have room.
+static POSSIBLE: AtomicUsize = AtomicUsize::new(1);
+
+/// What each other CPU does first.
+static PREPARE: Once<fn()> = Once::new();
+
 /// Threads that exist; every queue has room for all of them, so that waking never allocates.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -55,16 +73,40 @@ impl Drop for Place {
 
 /// Makes room for one more thread in the queues.
 pub(crate) fn reserve() -> Result<Place, Errno> {
-    let threads = THREADS.fetch_add(1, Ordering::Relaxed) + 1;
+    THREADS.fetch_add(1, Ordering::SeqCst);
     let place = Place(());
-    for cpu in CPUS.iter().take(cpu::count()) {
+    make_room()?;
+    Ok(place)
+}
+
+/// Gives every queue room for all threads there are.
+fn make_room() -> Result<(), Errno> {
+    for cpu in CPUS.iter().take(POSSIBLE.load(Ordering::SeqCst)) {
+        let threads = THREADS.load(Ordering::SeqCst);
         let mut queue = cpu.queue.lock();
         if queue.capacity() < threads {
             let more = threads + 16 - queue.len();
             queue.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
         }
     }
-    Ok(place)
+    Ok(())
+}
+
+/// Starts the processors with these interrupt-controller numbers and gives them threads to run, after each has called
+/// `prepare`. Returns how many CPUs run then. Called once, by a thread.
+pub fn start_cpus(numbers: &[u32], prepare: fn()) -> Result<usize, Errno> {
+    PREPARE.set(prepare);
+    // Before the look at the number of threads: one that is made meanwhile sees the new CPUs, or is seen.
+    POSSIBLE.store((numbers.len() + 1).min(MAX_CPUS), Ordering::SeqCst);
+    make_room()?;
+    Ok(cpu::start_others(numbers, || {
+        adopt_idle();
+        if let Some(prepare) = PREPARE.get() {
+            prepare();
+        }
+        cpu::enable_interrupts();
+        run_idle()
+    }))
 }
 
 /// Makes the calling code this CPU's idle thread.
@@ -91,10 +133,61 @@ pub(crate) fn wake(thread: &Thread) {
     }
 }
 
+/// The CPU whose queue a woken thread goes to: its own, or an idle one when that is busy. And whether it idles.
+fn place(thread: &Thread) -> (usize, bool) {
+    let home = thread.home.load(Ordering::Relaxed);
+    if cpu::count() == 1 {
+        return (home, true);
+    }
+    // An idle CPU is taken out of the set, so that the next thread goes elsewhere.
+    if IDLE.remove(home) {
+        return (home, true);
+    }
+    if thread.task().is_on_cpu() {
+        return (home, false);
+    }
+    IDLE.load().iter().find(|cpu| IDLE.remove(*cpu)).map_or((home, false), |idle| (idle, true))
+}
+
 fn enqueue(thread: Arc<Thread>) {
-    let cpu = &CPUS[thread.home.load(Ordering::Relaxed)];
+    let (number, idle) = place(&thread);
+    thread.home.store(number, Ordering::Relaxed);
+    let cpu = &CPUS[number];
     cpu.queue.lock().push_back(thread);
-    timer::arm_by(Instant(cpu.slice_end.load(Ordering::Relaxed)));
+    if number == cpu::id() {
+        timer::arm_by(Instant(cpu.slice_end.load(Ordering::Relaxed)));
+    } else {
+        ipi::reschedule(number);
+    }
+    if !idle {
+        find_helper();
+    }
+}
+
+/// Has an idle CPU look for work: one that went idle after the thread's place was chosen.
+fn find_helper() {
+    if let Some(idle) = IDLE.load().iter().find(|cpu| IDLE.remove(*cpu))
+        && idle != cpu::id()
+    {
+        ipi::reschedule(idle);
+    }
+}
+
+/// Brings `thread` to the user boundary if it runs its program on another CPU.
+pub(crate) fn poke(thread: &Thread) {
+    if cpu::count() == 1 || thread.status.lock().state != State::Running {
+        return;
+    }
+    // It may have moved on meanwhile: then it has passed the boundary or is not in its program.
+    let home = thread.home.load(Ordering::Relaxed);
+    if home != cpu::id() {
+        ipi::reschedule(home);
+    }
+}
+
+/// The interrupt by which another CPU says that something changed here.
+pub(crate) fn kicked() {
+    tick(now());
 }
 
 /// Parks the running thread; see [`Parking::park`](kernel_sync::Parking::park).
@@ -126,13 +219,17 @@ fn count(counter: &AtomicU64) {
 
 /// Takes the next thread off the queue, or the idle one, and makes it the running one in the books.
 fn pick(me: &Thread) -> Arc<Thread> {
-    let cpu = this_cpu();
+    let number = cpu::id();
+    let cpu = &CPUS[number];
     cpu.need.store(false, Ordering::Relaxed);
-    let (next, waiting) = {
+    let (mut next, waiting) = {
         let mut queue = cpu.queue.lock();
         let next = queue.pop_front();
         (next, !queue.is_empty())
     };
+    if next.is_none() {
+        next = steal(number);
+    }
     let at = now();
     let (next, end) = match (next, cpu.idle.get()) {
         (Some(next), _) => (next, at + SLICE),
@@ -147,6 +244,18 @@ fn pick(me: &Thread) -> Arc<Thread> {
         timer::arm_by(end);
     }
     next
+}
+
+/// Takes a thread that waits for another CPU.
+fn steal(me: usize) -> Option<Arc<Thread>> {
+    let count = cpu::count();
+    (1..count).find_map(|distance| {
+        let mut queue = CPUS[(me + distance) % count].queue.lock();
+        let place = queue.iter().position(|thread| !thread.task().is_on_cpu())?;
+        let thread = queue.remove(place)?;
+        thread.home.store(me, Ordering::Relaxed);
+        Some(thread)
+    })
 }
 
 /// Goes on with the next thread. Interrupts are off; the caller's state is set already.
@@ -215,13 +324,20 @@ pub fn exit() -> ! {
 /// What the idle thread does for ever: waits for interrupts and runs whatever they woke.
 pub fn run_idle() -> ! {
     let me = current();
+    let number = cpu::id();
     loop {
         let off = IrqGuard::new();
-        if this_cpu().queue.lock().is_empty() {
+        switch_from(&me);
+        IDLE.insert(number);
+        // A thread that was queued before is seen here; whoever queues one later sees this CPU idle.
+        let work = CPUS.iter().take(cpu::count()).any(|cpu| !cpu.queue.lock().is_empty());
+        if !work && task::can_trim_stacks() {
+            drop(off);
+            task::trim_stacks();
+        } else if !work {
             cpu::wait_for_interrupt(off);
-        } else {
-            switch_from(&me);
         }
+        IDLE.remove(number);
     }
 }
 
@@ -247,6 +363,7 @@ pub fn idle_time() -> Duration {
 
 /// Threads in run queues and running, of all threads.
 pub fn load() -> (usize, usize) {
-    let queued: usize = CPUS.iter().take(cpu::count()).map(|cpu| cpu.queue.lock().len()).sum();
-    (queued + 1, THREADS.load(Ordering::Relaxed))
+    let count = cpu::count();
+    let queued: usize = CPUS.iter().take(count).map(|cpu| cpu.queue.lock().len()).sum();
+    (queued + count - IDLE.load().count().min(count), THREADS.load(Ordering::Relaxed))
 }

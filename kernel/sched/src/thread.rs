@@ -142,6 +142,7 @@ impl Thread {
     pub fn interrupt(&self) {
         self.interrupt.store(true, Ordering::SeqCst);
         queue::wake(self);
+        queue::poke(self);
     }
 
     pub fn clear_interrupt(&self) {

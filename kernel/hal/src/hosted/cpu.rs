@@ -5,6 +5,8 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::cpuset::CpuSet;
+
 const CPUS: usize = 8;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -52,4 +54,17 @@ pub(crate) fn preempt_on() {
 
 pub(crate) fn preempt_depth() -> u32 {
     PREEMPT_DEPTH.with(Cell::get)
+}
+
+/// Interrupts are looked at when a host thread yields; nothing need be sent.
+pub(crate) fn send_reschedule(_cpu: usize) {}
+
+/// Host threads are the CPUs, and all of them are one to such a call.
+pub(crate) fn call_on(_targets: &CpuSet, function: &(dyn Fn() + Sync)) {
+    function();
+}
+
+/// All CPUs run from the start.
+pub(crate) fn start_cpus(_apics: &[u32], _main: fn() -> !) -> usize {
+    CPUS
 }

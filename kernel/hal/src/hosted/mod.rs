@@ -29,6 +29,7 @@ pub use task::{FpuArea, FpuState, Program, Task, set_program};
 pub use user::{activate, deactivate};
 
 pub(crate) use clock::{arm_timer, clock_parameters, monotonic_ns, set_wall_offset_ns, wall_offset_ns};
+pub(crate) use cpu::{call_on, send_reschedule, start_cpus};
 pub(crate) use cpu::{
     cpu_count, cpu_id, cpu_limit, interrupts_off, interrupts_on, preempt_depth, preempt_off, preempt_on,
     wait_for_interrupt,
@@ -39,15 +40,15 @@ pub(crate) use device::{
 #[cfg(test)]
 pub(crate) use irq::accept_legacy_interrupts;
 pub(crate) use irq::{LEGACY_CHIP, destination, set_line};
-pub(crate) use power::{halt, hwcap, identification, log_bytes, reset};
+pub(crate) use power::{halt, hwcap, identification, log_bytes, programs_read_number, reset};
 pub(crate) use ram::{
     copy_frame, frame_count, meta, read_any, read_frame, read_phys_word, table, write_frame, write_phys_word,
     zero_frame,
 };
 pub(crate) use random::entropy;
 pub(crate) use task::{
-    adopt_task, current_task, fs_base, gs_base, load_fpu, run_user, save_fpu, set_fs_base, set_gs_base, set_root,
-    switch_task, take_previous_task,
+    adopt_task, can_trim_stacks, current_task, fs_base, gs_base, load_fpu, run_user, save_fpu, set_fs_base,
+    set_gs_base, set_root, switch_task, take_previous_task, trim_stacks,
 };
 pub(crate) use tlb::{flush_all, flush_page, share_kernel_half};
 pub(crate) use user::{

@@ -31,3 +31,8 @@ pub(crate) fn identification(leaf: u32, _subleaf: u32) -> [u32; 4] {
         _ => [0; 4],
     }
 }
+
+/// What host programs read is the host's number.
+pub(crate) fn programs_read_number() -> bool {
+    false
+}

@@ -144,6 +144,11 @@ impl Task {
         Ok(Task { baton: Arc::default(), start: SpinLock::new(Some((entry, user))) })
     }
 
+    /// Host threads have stacks of their own, which nobody needs to leave.
+    pub fn is_on_cpu(&self) -> bool {
+        false
+    }
+
     /// The code that runs already on the calling host thread.
     pub fn boot() -> Task {
         Task { baton: Arc::default(), start: SpinLock::new(None) }
@@ -224,3 +229,10 @@ pub(crate) fn save_fpu() -> FpuState {
 pub(crate) fn load_fpu(state: FpuState) {
     FPU.with(|fpu| *fpu.borrow_mut() = state);
 }
+
+/// The host keeps stacks.
+pub(crate) fn can_trim_stacks() -> bool {
+    false
+}
+
+pub(crate) fn trim_stacks() {}

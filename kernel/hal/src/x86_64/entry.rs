@@ -246,7 +246,7 @@ upper_half:
 
     .section .bss.boot, "aw", @nobits
     .align 4096
-    .global boot_root
+    .global boot_root, boot_trampoline_root, boot_identity_pointers, boot_identity_directory
 boot_root: .skip 4096
 boot_trampoline_root: .skip 4096
 boot_direct_pointers: .skip 4096

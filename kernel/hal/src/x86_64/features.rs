@@ -8,6 +8,8 @@ use super::msr;
 static SMAP: AtomicBool = AtomicBool::new(false);
 static FSGSBASE: AtomicBool = AtomicBool::new(false);
 static RDRAND: AtomicBool = AtomicBool::new(false);
+static X2APIC: AtomicBool = AtomicBool::new(false);
+static RDTSCP: AtomicBool = AtomicBool::new(false);
 static XSAVEOPT: AtomicBool = AtomicBool::new(false);
 static XSAVE_MASK: AtomicU64 = AtomicU64::new(0);
 static XSAVE_SIZE: AtomicU32 = AtomicU32::new(0);
@@ -35,6 +37,15 @@ pub fn fsgsbase() -> bool {
 
 pub fn rdrand() -> bool {
     RDRAND.load(Ordering::Relaxed)
+}
+
+pub fn x2apic() -> bool {
+    X2APIC.load(Ordering::Relaxed)
+}
+
+/// The processor can read its number with the counter, from a register that the kernel sets.
+pub fn rdtscp() -> bool {
+    RDTSCP.load(Ordering::Relaxed)
 }
 
 #[inline]
@@ -98,6 +109,8 @@ pub fn init() {
         FSGSBASE.store(true, Ordering::Relaxed);
     }
     RDRAND.store(one.ecx & 1 << 30 != 0, Ordering::Relaxed);
+    X2APIC.store(one.ecx & 1 << 21 != 0, Ordering::Relaxed);
+    RDTSCP.store(__cpuid(0x8000_0000).eax >= 0x8000_0001 && __cpuid(0x8000_0001).edx & 1 << 27 != 0, Ordering::Relaxed);
     let xsave = one.ecx & 1 << 26 != 0;
     if xsave {
         cr4 |= CR4_OSXSAVE;

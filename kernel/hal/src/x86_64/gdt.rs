@@ -1,6 +1,5 @@
 //! Segments, the task state segment and the stacks for exceptions that must not use the running one.
 
-use alloc::sync::Arc;
 use core::arch::asm;
 use core::mem::offset_of;
 
@@ -30,7 +29,7 @@ struct TaskState {
 pub struct Tables {
     gdt: [u64; 9],
     state: TaskState,
-    stacks: [Option<Arc<KernelStack>>; 4],
+    stacks: [Option<KernelStack>; 4],
 }
 
 impl Tables {
@@ -104,7 +103,7 @@ impl Tables {
     }
 
     /// Gives the exceptions with stacks of their own those stacks.
-    pub fn set_exception_stacks(&mut self, stacks: [Arc<KernelStack>; 4]) {
+    pub fn set_exception_stacks(&mut self, stacks: [KernelStack; 4]) {
         for (index, stack) in stacks.into_iter().enumerate() {
             self.state.ist[index] = stack.top();
             self.stacks[index] = Some(stack);
@@ -112,10 +111,8 @@ impl Tables {
     }
 }
 
-/// Stacks for [`Tables::set_exception_stacks`].
-pub fn exception_stacks() -> [Arc<KernelStack>; 4] {
-    [IST_NMI, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, IST_DEBUG].map(|_| match KernelStack::new() {
-        Ok(stack) => Arc::new(stack),
-        Err(_) => panic!("no memory for exception stacks"),
-    })
+/// Stacks for [`Tables::set_exception_stacks`]; `None` when there is no memory for them.
+pub fn exception_stacks() -> Option<[KernelStack; 4]> {
+    let new = || KernelStack::new().ok();
+    Some([new()?, new()?, new()?, new()?])
 }

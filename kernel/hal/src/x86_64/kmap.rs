@@ -60,7 +60,7 @@ pub fn map(va: u64, phys: Phys, cached: bool) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// Removes one page; the caller owns what was mapped there.
+/// Removes one page; the caller owns what was mapped there, and makes other CPUs forget it.
 pub fn unmap(va: u64) {
     let _tables = TABLES.lock();
     if let Ok(table) = leaf_table(va) {

@@ -2,6 +2,7 @@
 
 mod apic;
 mod clock;
+mod cpus;
 mod entry;
 mod features;
 mod fpu;
@@ -15,20 +16,24 @@ mod percpu;
 mod phys;
 mod ports;
 mod serial;
+mod smp;
 mod stack;
 mod start;
 mod task;
+mod tlb;
+mod trampoline;
 mod traps;
 mod user;
 mod usercopy;
 
 pub use apic::{LEGACY_CHIP, accept_legacy_interrupts, destination, set_line};
 pub use clock::{arm_timer, monotonic_ns, parameters as clock_parameters, set_wall_offset_ns, wall_offset_ns};
-pub use features::{hwcap, identification};
+pub use cpus::cpu_count;
+pub use features::{hwcap, identification, rdtscp as programs_read_number};
 pub use fpu::{FpuArea, FpuState};
 pub use kmap::{map_device, read_device, write_device};
-pub use msr::{halt, interrupts_off, interrupts_on, wait_for_interrupt};
-pub use panic::set_symbols;
+pub use msr::{interrupts_off, interrupts_on, wait_for_interrupt};
+pub use panic::{halt, set_symbols};
 pub use percpu::{cpu_id, preempt_depth, preempt_off, preempt_on};
 pub use phys::{
     copy_frame, frame_count, meta, overlaps_ram, read_any, read_frame, read_phys, read_phys_word, share_kernel_half,
@@ -36,15 +41,23 @@ pub use phys::{
 };
 pub use ports::{RESERVED_PORTS, in8, in16, in32, out8, out16, out32};
 pub use serial::log_bytes;
-pub use start::{cpu_count, cpu_limit, entropy};
+pub use smp::{call_on, start_cpus};
+pub use stack::{can_trim as can_trim_stacks, trim as trim_stacks};
+pub use start::{cpu_limit, entropy};
 pub use task::{
-    Task, adopt_task, current_task, flush_all, flush_page, fs_base, gs_base, load_fpu, save_fpu, set_fs_base,
-    set_gs_base, set_root, switch_task, take_previous_task,
+    Task, adopt_task, current_task, fs_base, gs_base, load_fpu, save_fpu, set_fs_base, set_gs_base, set_root,
+    switch_task, take_previous_task,
 };
+pub use tlb::{flush_all, flush_page};
 pub use user::run_user;
 pub use usercopy::{
     compare_exchange_user_u32, copy_frame_from_user, copy_frame_to_user, copy_from_user, copy_to_user, load_user_u32,
 };
+
+/// Interrupts another CPU for its run queue.
+pub fn send_reschedule(cpu: usize) {
+    apic::send(cpu, apic::RESCHEDULE);
+}
 
 /// Resets through the keyboard controller (port 0x64, command 0xfe).
 pub fn reset() -> ! {

@@ -9,6 +9,7 @@ pub const SFMASK: u32 = 0xc000_0084;
 pub const FS_BASE: u32 = 0xc000_0100;
 pub const GS_BASE: u32 = 0xc000_0101;
 pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
+pub const TSC_AUX: u32 = 0xc000_0103;
 
 pub fn read(msr: u32) -> u64 {
     let (low, high): (u32, u32);
@@ -43,6 +44,17 @@ macro_rules! control_register {
 }
 
 control_register!(read_cr0 write_cr0 "cr0", read_cr4 write_cr4 "cr4");
+
+/// Global pages.
+pub const CR4_PGE: u64 = 1 << 7;
+
+/// The physical address of the active root.
+pub fn read_cr3() -> u64 {
+    let value: u64;
+    // SAFETY: reading a control register changes nothing.
+    unsafe { asm!("mov {}, cr3", out(reg) value, options(nostack, preserves_flags)) };
+    value
+}
 
 /// Makes the table at that physical address the active one.
 #[inline]

@@ -2,14 +2,18 @@
 
 use core::arch::asm;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{msr, percpu, phys, ports, serial};
+use super::{apic, cpus, msr, percpu, phys, ports, serial};
 use crate::once::Once;
 
 /// Sorted function addresses and names, as the build wrote them.
 static SYMBOLS: Once<&'static [u8]> = Once::new();
-static PANICKING: AtomicBool = AtomicBool::new(false);
+/// The CPU that panics.
+static PANICKING: AtomicUsize = AtomicUsize::new(NOBODY);
+const NOBODY: usize = usize::MAX;
+/// The machine halts, in order.
+static HALTING: AtomicBool = AtomicBool::new(false);
 /// QEMU's debug exit device; writing `v` ends QEMU with status `2v + 1`.
 const EXIT_PORT: u16 = 0xf4;
 
@@ -91,19 +95,45 @@ fn backtrace(out: &mut impl Write) {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     msr::interrupts_off();
-    if PANICKING.swap(true, Ordering::SeqCst) {
+    let me = percpu::cpu_id();
+    if let Err(other) = PANICKING.compare_exchange(NOBODY, me, Ordering::SeqCst, Ordering::SeqCst) {
+        if other != me {
+            msr::halt();
+        }
         serial::log_bytes(b"panic while panicking\n");
         stop();
+    }
+    // The others stop where they are, so that the words below are not mixed with theirs.
+    if cpus::cpu_count() > 1 {
+        apic::send_nmi_to_others();
     }
     let mut out = BothPorts;
     // The ports do not fail.
     let _ = match info.location() {
-        Some(place) => writeln!(out, "\nkernel panic on CPU {}: {} ({place})", percpu::cpu_id(), info.message()),
-        None => writeln!(out, "\nkernel panic on CPU {}: {}", percpu::cpu_id(), info.message()),
+        Some(place) => writeln!(out, "\nkernel panic on CPU {}: {} ({place})", me, info.message()),
+        None => writeln!(out, "\nkernel panic on CPU {}: {}", me, info.message()),
     };
     backtrace(&mut out);
     crate::console::last_words(format_args!("{} frames of RAM; stopped", phys::frame_count()));
     stop();
+}
+
+/// For the non-maskable interrupt: stops this CPU when another panics or halts the machine.
+pub fn stop_if_asked() {
+    let panicking = PANICKING.load(Ordering::SeqCst);
+    if HALTING.load(Ordering::SeqCst) || panicking != NOBODY && panicking != percpu::cpu_id() {
+        msr::halt();
+    }
+}
+
+/// Stops all CPUs for good.
+pub fn halt() -> ! {
+    msr::interrupts_off();
+    HALTING.store(true, Ordering::SeqCst);
+    if cpus::cpu_count() > 1 {
+        apic::send_nmi_to_others();
+    }
+    msr::halt();
 }
 
 fn stop() -> ! {

@@ -62,6 +62,13 @@ impl PerCpu {
     }
 }
 
+/// Lets programs read this CPU's number with the counter (`rdtscp`, `rdpid`), as Linux does.
+pub fn number_for_programs() {
+    if super::features::rdtscp() {
+        super::msr::write(super::msr::TSC_AUX, u64::from(this().number));
+    }
+}
+
 /// This CPU's data. The reference must not be kept over anything that may move the task to another CPU.
 #[inline]
 pub fn this() -> &'static PerCpu {

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use aios_abi::boot::{MemoryRegion, memory_kind};
 
 use super::layout::{DIRECT, DIRECT_LEN};
-use crate::addr::{PAGE_SIZE, Pfn};
+use crate::addr::{PAGE_SIZE, Pfn, Phys};
 use crate::frame::{self, Meta};
 use crate::paging::{Table, bits};
 
@@ -177,7 +177,11 @@ pub fn init(regions: &[MemoryRegion]) {
     let taken = TABLES_TAKEN.load(Ordering::Relaxed);
     for range in usable() {
         for number in range {
-            // Page 0 stays reserved: a null physical address is never valid.
+            // Page 0 stays reserved: a null physical address is never valid. So does one page below 1 MiB.
+            let low = number < LOW_END && number != 0;
+            if low && LOW_PAGE.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                continue;
+            }
             if number != 0
                 && !(home.start..home.start + frames + taken).contains(&number)
                 && let Some(meta) = meta(Pfn(number))
@@ -187,6 +191,17 @@ pub fn init(regions: &[MemoryRegion]) {
         }
     }
     frame::set_early(Pfn(home.start + frames + taken)..Pfn(home.end));
+}
+
+/// A frame that real mode can reach, kept for starting other CPUs; 0 for none.
+static LOW_PAGE: AtomicUsize = AtomicUsize::new(0);
+/// The end of conventional memory, in frames.
+const LOW_END: usize = 0xa0;
+
+/// The address of a page below 640 KiB that nothing else uses.
+pub fn low_page() -> Option<Phys> {
+    let number = LOW_PAGE.load(Ordering::Relaxed);
+    (number != 0).then(|| Pfn(number).phys())
 }
 
 /// Frames that [`extend_direct_map`] used from the start of its pool.

@@ -1,11 +1,13 @@
 //! Kernel stacks, each with unmapped memory below it.
 //!
-//! Slots keep their frames when a stack is given back, up to a limit, since threads come and go.
+//! A stack that is given back stays mapped, since threads come and go, and since every CPU must forget its translations
+//! before its frames may go: what is more than a few is taken apart by [`trim`], which may wait for the other CPUs.
 
 use alloc::vec::Vec;
 
 use super::kmap;
 use super::layout::STACKS;
+use super::tlb;
 use crate::addr::Pfn;
 use crate::frame::{self, AccountId, Kind, OutOfMemory};
 use crate::lock::IrqLock;
@@ -19,6 +21,8 @@ const PAGES: usize = 4;
 const SLOT: u64 = 0x10000;
 /// Stacks kept ready.
 const SPARE: usize = 32;
+/// Stacks that are taken apart at a time.
+const BATCH: usize = 16;
 
 struct Slots {
     /// Slots mapped with frames, ready for use.
@@ -26,6 +30,19 @@ struct Slots {
     /// Slots whose frames were given back.
     empty: Vec<u64>,
     next: u64,
+}
+
+impl Slots {
+    /// A new slot, with room in both lists for all there are: giving a stack back never allocates.
+    fn add(&mut self) -> Result<u64, OutOfMemory> {
+        let count = self.next as usize + 1;
+        let missing = count.saturating_sub(self.spare.len());
+        self.spare.try_reserve(missing).map_err(|_| OutOfMemory)?;
+        let missing = count.saturating_sub(self.empty.len());
+        self.empty.try_reserve(missing).map_err(|_| OutOfMemory)?;
+        self.next += 1;
+        Ok(self.next - 1)
+    }
 }
 
 static SLOTS: IrqLock<Slots> = IrqLock::new(Slots { spare: Vec::new(), empty: Vec::new(), next: 0 });
@@ -44,10 +61,10 @@ impl KernelStack {
             if let Some((slot, frames)) = slots.spare.pop() {
                 return Ok(KernelStack { slot, frames });
             }
-            slots.empty.pop().unwrap_or_else(|| {
-                slots.next += 1;
-                slots.next - 1
-            })
+            match slots.empty.pop() {
+                Some(slot) => slot,
+                None => slots.add()?,
+            }
         };
         let mut frames = [Pfn(0); PAGES];
         for index in 0..PAGES {
@@ -59,6 +76,8 @@ impl KernelStack {
             match made {
                 Ok(pfn) => frames[index] = pfn,
                 Err(error) => {
+                    // Nobody has used the stack, so no CPU knows its pages.
+                    (0..index).for_each(|index| kmap::unmap(page_address(slot, index)));
                     frames[..index].iter().for_each(|pfn| frame::release(*pfn));
                     SLOTS.lock().empty.push(slot);
                     return Err(error);
@@ -85,16 +104,37 @@ pub fn is_guard(address: u64) -> bool {
 
 impl Drop for KernelStack {
     fn drop(&mut self) {
-        let mut slots = SLOTS.lock();
-        if slots.spare.len() < SPARE {
-            slots.spare.push((self.slot, self.frames));
+        SLOTS.lock().spare.push((self.slot, self.frames));
+    }
+}
+
+/// True when [`trim`] would give something back.
+pub fn can_trim() -> bool {
+    SLOTS.lock().spare.len() > SPARE
+}
+
+/// Gives back the frames of stacks that are more than a few. Called with interrupts on and no lock held.
+pub fn trim() {
+    let mut batch = [(0, [Pfn(0); PAGES]); BATCH];
+    loop {
+        let mut count = 0;
+        {
+            let mut slots = SLOTS.lock();
+            while count < BATCH && slots.spare.len() > SPARE {
+                let Some(stack) = slots.spare.pop() else { break };
+                batch[count] = stack;
+                count += 1;
+            }
+        }
+        if count == 0 {
             return;
         }
-        for index in 0..PAGES {
-            kmap::unmap(page_address(self.slot, index));
+        let batch = &batch[..count];
+        for (slot, _) in batch {
+            (0..PAGES).for_each(|index| kmap::unmap(page_address(*slot, index)));
         }
-        slots.empty.push(self.slot);
-        drop(slots);
-        self.frames.iter().for_each(|pfn| frame::release(*pfn));
+        tlb::flush_kernel();
+        batch.iter().flat_map(|(_, frames)| frames).for_each(|pfn| frame::release(*pfn));
+        SLOTS.lock().empty.extend(batch.iter().map(|(slot, _)| *slot));
     }
 }

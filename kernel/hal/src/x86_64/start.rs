@@ -47,8 +47,10 @@ pub extern "C" fn start(info: u64, loader: u32, image: u64) -> ! {
     features::init();
     take_memory(info, loader);
     kmap::init();
+    let Some(stacks) = gdt::exception_stacks() else { panic!("no memory for exception stacks") };
     // SAFETY: as above; interrupts are off and no exception has used the stacks yet.
-    unsafe { (*tables).set_exception_stacks(gdt::exception_stacks()) };
+    unsafe { (*tables).set_exception_stacks(stacks) };
+    percpu::number_for_programs();
     apic::init();
     clock::init(start_tsc);
     match BOOT.get() {
@@ -77,11 +79,6 @@ fn take_memory(info: u64, loader: u32) {
         Err(error) => panic!("bad command line: {error}"),
     };
     BOOT.set(Boot { info: raw.info, cmdline, initramfs: phys::bytes(raw.info.initramfs, raw.info.initramfs_len) });
-}
-
-/// The number of CPUs that run.
-pub fn cpu_count() -> usize {
-    1
 }
 
 /// The number of CPUs that may ever run.

@@ -92,6 +92,11 @@ impl Task {
         })
     }
 
+    /// True while a CPU runs it, or has not left its stack yet.
+    pub fn is_on_cpu(&self) -> bool {
+        self.on_cpu.load(Ordering::Acquire)
+    }
+
     /// The code that runs already, on the boot stack.
     pub fn boot() -> Task {
         Task {
@@ -198,13 +203,20 @@ fn load_root(root: Option<Arc<Root>>) {
     if same {
         return;
     }
+    let me = percpu::cpu_id();
     let address = match &root {
-        Some(root) => root.phys().0,
+        Some(root) => {
+            // Before the load: from here on its changes are told to this CPU.
+            root.cpus.insert(me);
+            root.phys().0
+        }
         None => phys::kernel_root_phys(),
     };
     msr::write_cr3(address);
-    // The old table may be freed only now.
-    *active = root;
+    // The old table's translations are forgotten, and it may be freed, only now.
+    if let Some(old) = core::mem::replace(&mut *active, root) {
+        old.cpus.remove(me);
+    }
 }
 
 pub fn set_root(root: Option<Arc<Root>>) {
@@ -215,24 +227,6 @@ pub fn set_root(root: Option<Arc<Root>>) {
         msr::interrupts_on();
     }
     drop(old);
-}
-
-/// True when this CPU runs on `root`.
-fn is_active(root: &Arc<Root>) -> bool {
-    percpu::this().root.borrow().as_ref().is_some_and(|active| Arc::ptr_eq(active, root))
-}
-
-pub fn flush_page(root: &Arc<Root>, va: crate::addr::Virt) {
-    if is_active(root) {
-        super::kmap::invalidate(va.0);
-    }
-}
-
-pub fn flush_all(root: &Arc<Root>) {
-    if is_active(root) {
-        // Kernel pages are global and stay.
-        msr::write_cr3(root.phys().0);
-    }
 }
 
 pub fn fs_base() -> u64 {

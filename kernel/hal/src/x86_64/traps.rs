@@ -11,7 +11,7 @@
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
 
-use super::{apic, features, gdt, layout, msr, percpu, stack, usercopy};
+use super::{apic, features, gdt, layout, msr, panic, percpu, smp, stack, tlb, usercopy};
 use crate::addr::Virt;
 use crate::irq::{self, Local, pic};
 use crate::user::Registers;
@@ -282,6 +282,21 @@ pub fn interrupt(vector: u64) {
             apic::end_of_interrupt();
             crate::time::timer_fired();
         }
+        apic::RESCHEDULE => {
+            irq::count(Local::Reschedule);
+            apic::end_of_interrupt();
+            crate::ipi::rescheduled();
+        }
+        apic::CALL => {
+            irq::count(Local::Call);
+            apic::end_of_interrupt();
+            smp::called();
+        }
+        apic::FLUSH => {
+            irq::count(Local::TlbShootDown);
+            apic::end_of_interrupt();
+            tlb::serve();
+        }
         apic::SPURIOUS => irq::count(Local::Spurious),
         apic::ERROR => apic::error(),
         vector @ pic::FIRST_VECTOR..irq::FIRST_VECTOR => irq::handle_legacy(vector - pic::FIRST_VECTOR),
@@ -302,6 +317,7 @@ extern "C" fn kernel_trap(frame: &mut Registers) {
         vector if vector >= 32 => interrupt(vector),
         NMI => {
             irq::count(Local::NonMaskable);
+            panic::stop_if_asked();
             crate::console::line(format_args!("NMI at {:#x}", frame.rip));
         }
         vector => panic!("{} in the kernel at {:#x}, error {:#x}", name(vector), frame.rip, frame.error),

@@ -10,12 +10,11 @@ mod bits;
 mod buddy;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use aios_abi::Errno;
 use kernel_hal::addr::Pfn;
-use kernel_hal::cpu;
+use kernel_hal::cpu::{self, MAX_CPUS};
 use kernel_hal::frame::{AccountId, FrameAllocator, OutOfMemory, frame_limit, free_ranges, install_allocator};
 use kernel_sync::{IrqLock, Once};
 
@@ -42,7 +41,7 @@ pub struct MemoryStats {
 
 struct Frames {
     buddy: IrqLock<Buddy>,
-    caches: Box<[IrqLock<Cache>]>,
+    caches: [Once<Box<IrqLock<Cache>>>; MAX_CPUS],
     free: AtomicUsize,
     total: usize,
     reserve: usize,
@@ -57,18 +56,23 @@ struct Cache {
     frames: [u32; CACHE],
 }
 
+impl Cache {
+    const EMPTY: Cache = Cache { held: 0, frames: [0; CACHE] };
+}
+
 struct Allocator;
 
 static ALLOCATOR: Allocator = Allocator;
 static FRAMES: Once<Frames> = Once::new();
 
-/// Takes over all free memory from hal. Called once, when the number of CPUs is known.
+/// Takes over all free memory from hal. Called once.
 pub(crate) fn init() {
     let limit = frame_limit().0;
     let mut buddy = Buddy::new(limit);
-    let caches: Vec<IrqLock<Cache>> =
-        (0..cpu::count().max(1)).map(|_| IrqLock::new(Cache { held: 0, frames: [0; CACHE] })).collect();
-    let caches = caches.into_boxed_slice();
+    let caches = [const { Once::new() }; MAX_CPUS];
+    for cache in caches.iter().take(cpu::count().max(1)) {
+        cache.set(Box::new(IrqLock::new(Cache::EMPTY)));
+    }
     // From the first range on there is no memory until the allocator is installed: nothing below allocates.
     free_ranges(&mut |range| buddy.add_range(range.start.0..range.end.0));
     let total = buddy.free_frames();
@@ -81,6 +85,16 @@ pub(crate) fn init() {
         cache_limit: (total / 256).clamp(2, CACHE),
     });
     install_allocator(&ALLOCATOR);
+}
+
+/// Gives the calling CPU, which has just started, a cache of frames. Without memory for it, it does without.
+pub fn add_cpu() {
+    let cache = FRAMES.get().and_then(|frames| frames.caches.get(cpu::id()));
+    if let Some(cache) = cache.filter(|cache| cache.get().is_none())
+        && gate().is_ok()
+    {
+        cache.set(Box::new(IrqLock::new(Cache::EMPTY)));
+    }
 }
 
 /// The machine's memory now.
@@ -150,14 +164,16 @@ impl Frames {
         Ok(())
     }
 
-    fn cache(&self) -> &IrqLock<Cache> {
-        let id = cpu::id();
-        self.caches.get(id).unwrap_or(&self.caches[id % self.caches.len()])
+    /// This CPU's cache; `None` on a CPU that came late and has none, which is as good but slower.
+    #[inline]
+    fn cache(&self) -> Option<&IrqLock<Cache>> {
+        self.caches.get(cpu::id()).and_then(Once::get).map(Box::as_ref)
     }
 
     #[inline]
     fn take_single(&self) -> Option<usize> {
-        let mut cache = self.cache().lock();
+        let Some(cache) = self.cache() else { return self.take_run(0) };
+        let mut cache = cache.lock();
         if let Some(held) = cache.held.checked_sub(1) {
             cache.held = held;
             return cache.frames.get(held).map(|frame| *frame as usize);
@@ -181,7 +197,8 @@ impl Frames {
 
     #[inline]
     fn give_single(&self, frame: usize) {
-        let mut cache = self.cache().lock();
+        let Some(cache) = self.cache() else { return self.buddy.lock().free_block(frame, 0) };
+        let mut cache = cache.lock();
         debug_assert!(!cache.frames[..cache.held].contains(&(frame as u32)), "frame {frame:#x} freed twice");
         if cache.held >= self.cache_limit {
             // The oldest half goes: what was freed last is warm.
@@ -211,7 +228,7 @@ impl Frames {
 
     /// Empties the caches of all CPUs into the buddy system.
     fn drain(&self) {
-        for cache in &self.caches {
+        for cache in self.caches.iter().filter_map(Once::get) {
             let mut cache = cache.lock();
             let mut buddy = self.buddy.lock();
             for frame in &cache.frames[..cache.held] {

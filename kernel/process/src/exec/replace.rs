@@ -32,6 +32,7 @@ pub(super) fn replace(
     futex::release_memory(thread);
     take_over_number(thread);
     thread.rseq.store(0, Ordering::Relaxed);
+    thread.process().barriers.store(0, Ordering::Relaxed);
     // The copy is without peers, so it is the one to close files in; the shared table drops with the last of them.
     if let Some(own) = own {
         drop(thread.replace_files(own));

@@ -7,8 +7,9 @@ use alloc::sync::Arc;
 use core::sync::atomic::{Ordering, fence};
 
 use aios_abi::Errno;
-use aios_abi::vdso::{CLOCK_TSC, CPU_ZERO, DATA_BEFORE_CODE, VdsoData};
+use aios_abi::vdso::{CLOCK_TSC, CPU_TSC_AUX, CPU_UNKNOWN, DATA_BEFORE_CODE, VdsoData};
 use kernel_hal::addr::{PAGE_SIZE, Virt};
+use kernel_hal::cpu;
 use kernel_hal::frame::Frame;
 use kernel_hal::paging::Prot;
 use kernel_hal::time;
@@ -72,7 +73,7 @@ pub fn update_vdso() {
         counter_base: clock.base,
         multiplier: clock.mult,
         shift: clock.shift,
-        cpu_mode: CPU_ZERO,
+        cpu_mode: if cpu::programs_read_number() { CPU_TSC_AUX } else { CPU_UNKNOWN },
         monotonic_base_ns: 0,
         realtime_offset_ns: time::wall_offset_ns(),
         boottime_offset_ns: 0,

@@ -37,7 +37,7 @@ int main(void)
     pid_t child = fork();
     if (child == 0)
         _exit(futex(shared, FUTEX_WAIT, 0, 0, 0) == 0 ? 1 : 2);
-    for (int i = 0; i < 1000 && futex(shared, FUTEX_WAKE, 1, 0, 0) != 1; i++)
+    while (futex(shared, FUTEX_WAKE, 1, 0, 0) != 1)
         sleep_ms(2);
     reap("shared anonymous memory", child);
 
@@ -45,7 +45,7 @@ int main(void)
     child = fork();
     if (child == 0)
         _exit(futex(again, FUTEX_WAIT, 0, 0, 0) == 0 ? 1 : 2);
-    for (int i = 0; i < 1000 && futex(mapped, FUTEX_WAKE, 1, 0, 0) != 1; i++)
+    while (futex(mapped, FUTEX_WAKE, 1, 0, 0) != 1)
         sleep_ms(2);
     reap("shared file", child);
 

@@ -37,19 +37,21 @@ int main(void)
     IS(pthread_mutex_lock(&shared->mutex) == 0 && pthread_mutex_unlock(&shared->mutex) == 0);
 
     /* A process that holds two and is killed while the parent waits for one of them. */
-    int ready[2];
+    int ready[2], seen[2];
     char byte;
-    NEED(pipe(ready) == 0);
+    NEED(pipe(ready) == 0 && pipe(seen) == 0);
     pid_t child = fork();
     if (child == 0) {
         pthread_mutex_lock(&shared->mutex);
         pthread_mutex_lock(&shared->second);
         write(ready[1], "x", 1);
+        read(seen[0], &byte, 1);
         sleep_ms(40);
         raise(SIGKILL);
     }
     IS(read(ready[0], &byte, 1) == 1);
     IS(pthread_mutex_trylock(&shared->mutex) == EBUSY);
+    IS(write(seen[1], "x", 1) == 1);
     IS(pthread_mutex_lock(&shared->mutex) == EOWNERDEAD);
     IS(pthread_mutex_lock(&shared->second) == EOWNERDEAD);
     reap("owner", child);

@@ -10,8 +10,8 @@
 /* Larger than any number of a process (Linux: PID_MAX_LIMIT). */
 #define NOBODY 4194304
 
-/* The process that makes the calls. */
-static pid_t self;
+/* The process that makes the calls, and one that makes others beside it, or itself. */
+static pid_t self, partner;
 
 /* ---- random numbers: splitmix64 ---- */
 
@@ -104,10 +104,10 @@ static uint64_t flags(void)
     return value;
 }
 
-/* Only ourselves and processes that are not there. */
+/* Only ourselves, our partner, and processes that are not there. */
 static uint64_t process(void)
 {
-    return below(3) ? (uint64_t)self : below(2) ? NOBODY + below(1000) : -(uint64_t)NOBODY - below(1000);
+    return below(3) ? (uint64_t)(below(8) ? self : partner) : below(2) ? NOBODY + below(1000) : -(uint64_t)NOBODY - below(1000);
 }
 
 /* One argument of a kind; the kinds are the letters of the table below. */
@@ -175,7 +175,7 @@ static const struct {
 static int harmless(uint64_t number)
 {
     int32_t pid = (int32_t)number;
-    return pid == self || pid >= NOBODY || pid <= -NOBODY;
+    return pid == self || pid == partner || pid >= NOBODY || pid <= -NOBODY;
 }
 
 /* Whether a name is outside the directory of the run. */

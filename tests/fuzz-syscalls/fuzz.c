@@ -1,5 +1,5 @@
 /*
- * fuzz CALLS FIRST COUNT [trace]
+ * fuzz CALLS FIRST COUNT [trace] [alone|process|thread]
  *
  * Makes CALLS random system calls with random arguments for each of the seeds FIRST, FIRST + 1, ... The kernel must survive,
  * every call must end, who is killed must go, and the memory must come back. Call number i of a seed depends on the seed
@@ -9,12 +9,16 @@
  * parent shares no memory with it that a call could overwrite. When the child dies of its calls, stops, or loses its way,
  * another goes on after that call. A clock interrupts calls that wait. One that goes on all the same is a failure: `stuck`,
  * with the call.
+ *
+ * With `process` or `thread` a partner makes calls of its own beside the child, as a process with the same memory, files and
+ * directory, or as a thread. What the two do to each other depends on who runs when.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,6 +48,15 @@
 #define PATIENCE 20000
 /* KiB that may be kept for good by what all seeds after the first do: a page of a heap, a longer table. */
 #define KEPT 256
+
+/* The index of a report that says who the partner is. */
+#define PARTNER (-1)
+
+static struct {
+    int64_t calls;
+    int tracing;
+    enum { NONE, PROCESS, THREAD } partner;
+} options;
 
 /* ---- the child ---- */
 
@@ -141,13 +154,13 @@ static int limit(int resource, rlim_t value)
     return setrlimit(resource, &(struct rlimit){value, value});
 }
 
-static int prepare(const char *work, int reports, int tracing)
+static int prepare(const char *work, int reports)
 {
-    self = getpid();
+    self = partner = getpid();
     int bad = setsid() < 0 || chdir(work) < 0;
     bad |= dup2(reports, REPORTS) < 0 || fcntl(REPORTS, F_SETFD, FD_CLOEXEC) < 0;
-    bad |= tracing && (dup2(1, CONSOLE) < 0 || fcntl(CONSOLE, F_SETFD, FD_CLOEXEC) < 0);
-    for (int fd = 0; fd < (tracing ? CONSOLE : REPORTS); fd++)
+    bad |= options.tracing && (dup2(1, CONSOLE) < 0 || fcntl(CONSOLE, F_SETFD, FD_CLOEXEC) < 0);
+    for (int fd = 0; fd < (options.tracing ? CONSOLE : REPORTS); fd++)
         close(fd);
     for (int fd = 0; fd < 3; fd++)
         bad |= open("/dev/null", O_RDWR) != fd;
@@ -156,31 +169,71 @@ static int prepare(const char *work, int reports, int tracing)
     bad |= (int)syscall(SYS_rt_sigaction, SIGALRM, 0, &clock_action, 8);
     clock_action.flags &= ~(uint64_t)SA_RESTART;
     bad |= limit(RLIMIT_AS, 96 << 20) | limit(RLIMIT_FSIZE, 1 << 20) | limit(RLIMIT_NOFILE, 128) | limit(RLIMIT_CORE, 0);
-    void *arena = mmap(ARENA, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    int shared = options.partner == PROCESS ? MAP_SHARED : MAP_PRIVATE;
+    void *arena = mmap(ARENA, ARENA_SIZE, PROT_READ | PROT_WRITE, shared | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     return bad || arena != ARENA ? -1 : 0;
 }
 
 /* Makes the calls from number `first` on. */
-static void child(const char *work, int reports, int tracing, uint64_t seed, int64_t first, int64_t calls)
+static void make_all(uint64_t seed, int64_t first, int reporting)
 {
-    struct call next = {.index = calls};
-    if (prepare(work, reports, tracing) < 0)
-        _exit(UNREADY);
-    state = seed;
-    for (unsigned long at = 0; at < ARENA_SIZE; at += 8)
-        *(uint64_t *)(ARENA + at) = below(2) ? below(256) : any();
-    for (int64_t index = first; index < calls; index++) {
+    struct call next;
+    for (int64_t index = first; index < options.calls; index++) {
         if (!draw(seed, index, &next))
             continue;
-        report(&next);
-        if (tracing)
+        if (reporting)
+            report(&next);
+        if (reporting && options.tracing)
             dprintf(CONSOLE, "%ld: %lu(%lx, %lx, %lx, %lx, %lx, %lx)\n", (long)index, next.number, next.a[0], next.a[1], next.a[2],
                     next.a[3], next.a[4], next.a[5]);
         wind_clock();
         make(&next);
     }
-    next.index = calls;
-    report(&next);
+}
+
+/* What the partner does: the calls of another seed, told to nobody. */
+static int accompany(void *start)
+{
+    struct call *from = start;
+    if (options.partner == PROCESS) {
+        partner = self;
+        self = (pid_t)plain(SYS_getpid, 0, 0, 0, 0);
+    }
+    make_all(from->number ^ 1ul << 32, from->index, 0);
+    plain(options.partner == PROCESS ? SYS_exit_group : SYS_exit, 0, 0, 0, 0);
+    return 0;
+}
+
+static void start_partner(uint64_t seed, int64_t first)
+{
+    static char stack[1 << 16] __attribute__((aligned(16)));
+    static struct call start;
+    int shared = CLONE_FILES | CLONE_FS;
+    start = (struct call){.index = first, .number = seed};
+    if (options.partner == PROCESS)
+        shared |= CLONE_PARENT | SIGCHLD;
+    else
+        shared |= CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    pid_t pid = clone(accompany, stack + sizeof stack, shared, &start);
+    if (pid < 0)
+        _exit(UNREADY);
+    if (options.partner == PROCESS) {
+        partner = pid;
+        report(&(struct call){.index = PARTNER, .number = (uint64_t)pid});
+    }
+}
+
+static void child(const char *work, int reports, uint64_t seed, int64_t first)
+{
+    if (prepare(work, reports) < 0)
+        _exit(UNREADY);
+    state = seed;
+    for (unsigned long at = 0; at < ARENA_SIZE; at += 8)
+        *(uint64_t *)(ARENA + at) = below(2) ? below(256) : any();
+    if (options.partner != NONE)
+        start_partner(seed, first);
+    make_all(seed, first, 1);
+    report(&(struct call){.index = options.calls});
     plain(SYS_exit_group, 0, 0, 0, 0);
 }
 
@@ -209,13 +262,17 @@ static enum end put_down(pid_t pid, enum end why)
     return STAYS;
 }
 
-/* Takes the reports that have come. Returns whether they make sense. */
-static int listen(int reports, int64_t calls, struct call *last)
+/* Takes the reports that have come: the last call, and the partner's number. Returns whether they make sense. */
+static int listen(int reports, struct call *last, pid_t *with)
 {
     struct call got;
     long length;
     while ((length = read(reports, &got, sizeof got)) > 0) {
-        if (length != sizeof got || got.index <= last->index || got.index > calls)
+        if (length == sizeof got && got.index == PARTNER && *with == 0 && got.number > 1 && got.number < NOBODY) {
+            *with = (pid_t)got.number;
+            continue;
+        }
+        if (length != sizeof got || got.index <= last->index || got.index > options.calls)
             return 0;
         *last = got;
     }
@@ -223,15 +280,15 @@ static int listen(int reports, int64_t calls, struct call *last)
 }
 
 /* Follows a child to its end. */
-static enum end watch(pid_t pid, int reports, int64_t calls, struct call *last)
+static enum end watch(pid_t pid, int reports, struct call *last, pid_t *with)
 {
     struct pollfd ready = {reports, POLLIN, 0};
     for (long since = milliseconds();;) {
         int64_t before = last->index;
         int status, gone = waitpid(pid, &status, WNOHANG | WUNTRACED) == pid;
-        int sense = listen(reports, calls, last);
+        int sense = listen(reports, last, with);
         if (gone && !WIFSTOPPED(status)) {
-            if (last->index == calls)
+            if (last->index == options.calls)
                 return DONE;
             return WIFEXITED(status) && WEXITSTATUS(status) == UNREADY && last->index == before ? UNREADY_CHILD : DIED;
         }
@@ -300,10 +357,10 @@ static int fail(uint64_t seed, const struct call *last, const char *what)
 }
 
 /* Makes the calls of one seed. Returns the number of failures; those after which nothing can go on end the program. */
-static int run(uint64_t seed, int64_t calls, int tracing)
+static int run(uint64_t seed)
 {
     int ends[STAYS + 1] = {0}, failures = 0;
-    for (int64_t first = 0; first < calls;) {
+    for (int64_t first = 0; first < options.calls;) {
         struct call last = {.index = first - 1};
         char work[64];
         int reports[2];
@@ -314,9 +371,12 @@ static int run(uint64_t seed, int64_t calls, int tracing)
         if (pid < 0)
             exit(fail(seed, &last, strerror(errno)));
         if (pid == 0)
-            child(work, reports[1], tracing, seed, first, calls);
+            child(work, reports[1], seed, first);
         close(reports[1]);
-        enum end end = watch(pid, reports[0], calls, &last);
+        pid_t with = 0;
+        enum end end = watch(pid, reports[0], &last, &with);
+        if (with > 0)
+            kill(with, SIGKILL);
         close(reports[0]);
         ends[end]++;
         if (end == STAYS)
@@ -346,11 +406,19 @@ static long free_memory(void)
 int main(int count, char **arguments)
 {
     if (count < 4) {
-        fprintf(stderr, "usage: fuzz CALLS FIRST COUNT [trace]\n");
+        fprintf(stderr, "usage: fuzz CALLS FIRST COUNT [trace] [alone|process|thread]\n");
         return 2;
     }
     setvbuf(stdout, 0, _IOLBF, 0);
-    long calls = atol(arguments[1]), first = atol(arguments[2]), seeds = atol(arguments[3]);
+    options.calls = atol(arguments[1]);
+    for (int i = 4; i < count; i++) {
+        options.tracing |= !strcmp(arguments[i], "trace");
+        if (!strcmp(arguments[i], "process"))
+            options.partner = PROCESS;
+        if (!strcmp(arguments[i], "thread"))
+            options.partner = THREAD;
+    }
+    long first = atol(arguments[2]), seeds = atol(arguments[3]);
     long before = 0;
     int failures = 0;
     /* What children leave comes to us also where we are not the first process. */
@@ -361,7 +429,7 @@ int main(int count, char **arguments)
         return 2;
     }
     for (long seed = first; seed < first + seeds; seed++) {
-        failures += run((uint64_t)seed, calls, count > 4);
+        failures += run((uint64_t)seed);
         if (seed == first)
             before = free_memory();
     }

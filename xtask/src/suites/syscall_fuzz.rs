@@ -1,6 +1,6 @@
-//! A thousand random system calls with random arguments, for each of two hundred seeds, from a program in AIOS. No seed may
-//! bring the kernel down, no call may go on for ever, and all memory must come back. `tests/fuzz-syscalls` says how, and how
-//! to repeat one seed with a trace of its calls.
+//! A thousand random system calls with random arguments, for each of two hundred seeds, from a program in AIOS: alone, and
+//! beside a partner that shares its files or is a thread of it. No seed may bring the kernel down, no call may go on for
+//! ever, and all memory must come back. `tests/fuzz-syscalls` says how, and how to repeat one seed with a trace of its calls.
 
 use std::fs;
 use std::path::Path;
@@ -14,15 +14,18 @@ use crate::paths;
 use crate::programs::{self, Link};
 
 const CALLS: u32 = 1000;
-const SEEDS: u32 = 200;
 /// Seeds that one machine runs.
 const SHARE: u32 = 50;
 /// How long one machine may take for them.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// The first seed of each machine, and the partner.
+const MACHINES: &[(u32, &str)] = &[(1, "alone"), (51, "alone"), (1, "process"), (1, "thread")];
+
 /// A machine and the seeds it is given.
 struct Case {
     first: u32,
+    partner: &'static str,
     machine: Machine,
 }
 
@@ -35,19 +38,20 @@ pub fn run(report: &mut Report) -> Result<()> {
     let header = source.join("calls.h");
     programs::compile(&source.join("fuzz.c"), &place.join("fuzz"), Link::Static, true, &[&header])?;
     let mut cases = Vec::new();
-    for first in (1..=SEEDS).step_by(SHARE as usize) {
-        cases.push(Case { first, machine: agent(&place, first)? });
+    for &(first, partner) in MACHINES {
+        cases.push(Case { first, partner, machine: agent(&place, first, partner)? });
     }
-    report.each(&cases, |case| format!("seeds {} to {}", case.first, case.first + SHARE - 1), check);
+    let name = |case: &Case| format!("seeds {} to {}, {}", case.first, case.first + SHARE - 1, case.partner);
+    report.each(&cases, name, check);
     Ok(())
 }
 
 /// An agent that runs the seeds from `first` on, and a machine for it.
-fn agent(place: &Path, first: u32) -> Result<Machine> {
-    let dir = place.join(format!("seeds-{first}"));
+fn agent(place: &Path, first: u32, partner: &str) -> Result<Machine> {
+    let dir = place.join(format!("{partner}-{first}"));
     let manifest = format!(
         "name = \"syscall-fuzz\"\nimage = \"base\"\n\
-         command = [\"/share/fuzz\", \"{CALLS}\", \"{first}\", \"{SHARE}\"]\n\n[limits]\nmemory = \"256 MiB\"\n"
+         command = [\"/share/fuzz\", \"{CALLS}\", \"{first}\", \"{SHARE}\", \"{partner}\"]\n\n[limits]\nmemory = \"256 MiB\"\n"
     );
     paths::write_if_changed(&dir.join("agent.toml"), manifest.as_bytes())?;
     Ok(booted::machine("base", &dir)?.share("share", place, false).word("aios.share"))

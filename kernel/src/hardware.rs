@@ -4,13 +4,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use aios_abi::boot::PhysRead;
 use kernel_bus::acpi::{Acpi, PowerControl};
 use kernel_bus::pci::Pci;
 use kernel_drivers::virtio::ninep::P9Channel;
-use kernel_hal::addr::Phys;
 use kernel_hal::boot::Boot;
-use kernel_hal::{firmware, power, time};
+use kernel_hal::{power, time};
 use kernel_linux::PowerRequest;
 use kernel_sync::{Once, WaitQueue};
 
@@ -25,32 +23,17 @@ pub struct Hardware {
     pub shares: Vec<Arc<P9Channel>>,
 }
 
-struct Firmware;
-
-impl PhysRead for Firmware {
-    fn read(&self, addr: u64, out: &mut [u8]) -> bool {
-        firmware::read(Phys(addr), out)
-    }
-}
-
 static POWER: Once<PowerControl> = Once::new();
 
-/// Reads the firmware's tables and takes over the buses.
-pub fn find(boot: &Boot) -> Hardware {
-    let acpi = match Acpi::read(&Firmware, boot.info.rsdp) {
-        Ok(acpi) => Some(acpi),
-        Err(error) => {
-            log::warn!("no ACPI: {error}");
-            None
-        }
-    };
-    if let Some(acpi) = &acpi {
+/// Takes over the buses.
+pub fn find(boot: &Boot, acpi: Option<&Acpi>) -> Hardware {
+    if let Some(acpi) = acpi {
         POWER.set(acpi.power_control());
     }
-    platform::route_interrupts(boot, acpi.as_ref().and_then(Acpi::madt).as_ref());
+    platform::route_interrupts(boot, acpi.and_then(Acpi::madt).as_ref());
     kernel_linux::set_power(switch);
-    start_processors(acpi.as_ref());
-    let mut pci = Pci::enumerate(acpi.as_ref());
+    start_processors(acpi);
+    let mut pci = Pci::enumerate(acpi);
     let shares = P9Channel::probe_all(&mut pci);
     Hardware { shares }
 }

@@ -18,6 +18,7 @@ mod root;
 
 use alloc::vec::Vec;
 
+use kernel_bus::acpi::Acpi;
 use kernel_hal::boot::Boot;
 use kernel_hal::{boot, cpu, power, random, time};
 use kernel_linux::Linux;
@@ -28,15 +29,17 @@ fn main(start: &'static Boot) -> ! {
     let quiet = start.option("quiet").is_some();
     kernel_hal::console::install_logger(if quiet { log::LevelFilter::Warn } else { log::LevelFilter::Info });
     kernel_mm::init();
+    let acpi = platform::tables(start);
+    platform::start_clock(start, acpi.as_ref());
     kernel_sched::init();
-    if let Err(error) = kernel_sched::spawn("start", move || bring_up(start)) {
+    if let Err(error) = kernel_sched::spawn("start", move || bring_up(start, acpi.as_ref())) {
         panic!("no memory for the first thread: {error}");
     }
     cpu::enable_interrupts();
     kernel_sched::run_idle();
 }
 
-fn bring_up(start: &'static Boot) {
+fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
     random::mix(&time::wall_clock().as_nanos().to_le_bytes());
     let memory = kernel_mm::stats();
     log::info!("AIOS {}: {} MiB free, command line '{}'", env!("CARGO_PKG_VERSION"), memory.free / 256, start.cmdline);
@@ -47,9 +50,10 @@ fn bring_up(start: &'static Boot) {
     kernel_process::exec::install_vdso(VDSO);
     kernel_process::register_machine();
     kernel_linux::register_machine(&start.cmdline);
-    let hardware = hardware::find(start);
+    let hardware = hardware::find(start, acpi);
     console::register();
     kernel_process::register_interrupts();
+    platform::refine_clock();
     mounts::register(hardware);
     let namespace = root::make(start);
     if let Some(symbols) = root::symbols(start)

@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Number of CPUs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
     smp: u32,
+    /// Word for the kernel's command line, for example clocksource=hpet (may be given several times)
+    #[arg(long, value_name = "WORD")]
+    word: Vec<String>,
     /// Memory, for example 512M or 2G
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = machine::parse_memory)]
     memory: String,
@@ -104,6 +107,7 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.trace {
         machine = machine.word("aios.trace");
     }
+    machine = arguments.word.iter().fold(machine, |machine, word| machine.word(word));
     if let Some(term) = terminal::name() {
         machine = machine.word(format!("aios.term={term}"));
     }

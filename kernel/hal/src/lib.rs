@@ -14,6 +14,8 @@ extern crate alloc;
 
 pub mod addr;
 pub mod boot;
+#[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the hosted machine's time is virtual"))]
+mod clock;
 pub mod console;
 pub mod cpu;
 pub mod cpuset;

@@ -6,6 +6,8 @@ use core::time::Duration;
 use crate::machine;
 use crate::once::Once;
 
+pub use crate::clock::reference::{PmTimerAt, PmTimerPlace, References};
+
 /// Nanoseconds on the monotonic clock, which starts with the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Instant(pub u64);
@@ -63,18 +65,54 @@ pub fn set_wall_clock(since_1970: Duration) {
     machine::set_wall_offset_ns(ns.saturating_sub(now));
 }
 
-/// How a program may compute the clock itself: nanoseconds = (counter - `base`) × `mult` / 2^`shift`.
+/// How a program may compute the clock itself: nanoseconds = `base_ns` + (counter - `base`) × `mult` / 2^`shift`.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters {
-    /// Counter value at time 0.
+    /// False when programs cannot read the counter that is the clock: then the rest does not hold.
+    pub readable: bool,
+    /// Counter value at `base_ns`.
     pub base: u64,
+    pub base_ns: u64,
     pub mult: u64,
     pub shift: u32,
 }
 
 pub fn parameters() -> Parameters {
-    let (base, mult, shift) = machine::clock_parameters();
-    Parameters { base, mult, shift }
+    machine::clock_parameters()
+}
+
+/// Ticks a second of the processors' own counters.
+pub fn counter_hz() -> u64 {
+    machine::counter_hz()
+}
+
+/// What the clock is read from, by Linux's names (`tsc`, `hpet`, `acpi_pm`).
+pub fn source() -> &'static str {
+    machine::clock_source()
+}
+
+/// Measures the clock, and chooses it and the timers' mode. Called once, on the first CPU, before anything waits.
+pub fn calibrate(references: References) {
+    machine::calibrate(references);
+}
+
+/// Measures the clock once more, over the time since [`calibrate`]. True when it is better now.
+pub fn refine() -> bool {
+    machine::refine()
+}
+
+static CHANGED: Once<fn()> = Once::new();
+
+/// Installs what is called after [`parameters`] have changed. Called once at start-up.
+pub fn on_change(handler: fn()) {
+    CHANGED.set(handler);
+}
+
+#[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the hosted machine's clock does not change"))]
+pub(crate) fn changed() {
+    if let Some(handler) = CHANGED.get() {
+        handler();
+    }
 }
 
 static TICK: Once<fn()> = Once::new();

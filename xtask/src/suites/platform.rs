@@ -1,4 +1,4 @@
-//! The machine's own devices, seen from a shell: which interrupt controllers work, and what counts.
+//! The machine's own devices, seen from a shell: which interrupt controllers work, what counts, and what tells the time.
 
 use std::time::Duration;
 
@@ -11,11 +11,16 @@ use crate::machine::Machine;
 /// How long the shell may take to answer, under emulation.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// Lines of the log that are looked at, from the end: all of it.
+const LOG: usize = 1000;
+
 /// One boot, and what is typed and must be printed. What is typed comes back on the console too, so it must not hold the
 /// answer.
 struct Case {
     name: &'static str,
     words: &'static [&'static str],
+    /// What the kernel must have said of itself.
+    log: &'static str,
     steps: &'static [(&'static str, &'static str)],
 }
 
@@ -23,6 +28,7 @@ const CASES: &[Case] = &[
     Case {
         name: "interrupts through the I/O APIC",
         words: &[],
+        log: "clock: ",
         steps: &[
             ("grep serial /proc/interrupts | tr -s ' ' | cut -d' ' -f4,5", "IO-APIC 4-edge"),
             ("grep -c virtio /proc/interrupts | sed 's/^/lines=/' | tr = :", "lines:2"),
@@ -35,8 +41,24 @@ const CASES: &[Case] = &[
     Case {
         name: "interrupts through the old controllers",
         words: &["noapic"],
+        log: "no I/O APIC",
         steps: &[("grep serial /proc/interrupts | tr -s ' ' | cut -d' ' -f4,5", "XT-PIC 4-edge")],
     },
+    Case { name: "time by the HPET", words: &["clocksource=hpet"], log: "time is told by hpet", steps: TIME },
+    Case {
+        name: "time by the ACPI timer",
+        words: &["clocksource=acpi_pm"],
+        log: "time is told by acpi_pm",
+        steps: TIME,
+    },
+    Case { name: "the interval timer as reference", words: &["clocksource=tsc"], log: "Hz by pit", steps: TIME },
+];
+
+/// A second takes a second, and no clock goes back.
+const TIME: &[(&str, &str)] = &[
+    ("a=$(date +%s%N); sleep 1; b=$(date +%s%N); [ $((b-a)) -ge 1000000000 ] && echo sl''ept", "slept"),
+    ("for i in 1 2 3 4 5 6 7 8; do date +%s%N; done | sort -nc && echo asc''ending", "ascending"),
+    ("set -- $(cat /proc/uptime); [ ${1%.*} -lt 100 ] && echo pl''ausible", "plausible"),
 ];
 
 /// Boots for each case.
@@ -60,6 +82,9 @@ fn session(case: &Case, machine: &Machine) -> Result<()> {
             guest.send(b"\r");
             guest.expect(answer, ANSWER)?;
             guest.expect("# ", ANSWER)?;
+        }
+        if !guest.last_lines(LOG).contains(case.log) {
+            bail!("the log does not say '{}'", case.log);
         }
         Ok(())
     };

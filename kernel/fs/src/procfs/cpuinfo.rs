@@ -89,9 +89,7 @@ fn flags() -> String {
 
 /// Ticks of the time stamp counter in a microsecond, and the thousandths of one more.
 fn megahertz() -> (u64, u64) {
-    let clock = time::parameters();
-    let kilohertz = (1_000_000u128 << clock.shift.min(64)) / u128::from(clock.mult.max(1));
-    let kilohertz = u64::try_from(kilohertz).unwrap_or(u64::MAX);
+    let kilohertz = time::counter_hz() / 1000;
     (kilohertz / 1000, kilohertz % 1000)
 }
 

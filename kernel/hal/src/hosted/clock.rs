@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use crate::cpu::IrqGuard;
-use crate::time::{Instant, timer_fired};
+use crate::time::{Instant, Parameters, References, timer_fired};
 
 /// Nanoseconds from 1970 to the moment that the hosted machine boots: 2026-01-01.
 const BOOT_WALL_CLOCK: u64 = 1_767_225_600_000_000_000;
@@ -53,8 +53,23 @@ pub(crate) fn set_wall_offset_ns(offset: u64) {
 }
 
 /// The counter ticks once a nanosecond.
-pub(crate) fn clock_parameters() -> (u64, u64, u32) {
-    (0, 1, 0)
+pub(crate) fn clock_parameters() -> Parameters {
+    Parameters { readable: true, base: 0, base_ns: 0, mult: 1, shift: 0 }
+}
+
+pub(crate) fn counter_hz() -> u64 {
+    1_000_000_000
+}
+
+pub(crate) fn clock_source() -> &'static str {
+    "hosted"
+}
+
+/// Time is what tests say.
+pub(crate) fn calibrate(_references: References) {}
+
+pub(crate) fn refine() -> bool {
+    false
 }
 
 pub(crate) fn arm_timer(deadline: u64) {

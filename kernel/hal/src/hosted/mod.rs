@@ -28,7 +28,10 @@ pub use random::seed;
 pub use task::{FpuArea, FpuState, Program, Task, set_program};
 pub use user::{activate, deactivate};
 
-pub(crate) use clock::{arm_timer, clock_parameters, monotonic_ns, set_wall_offset_ns, wall_offset_ns};
+pub(crate) use clock::{
+    arm_timer, calibrate, clock_parameters, clock_source, counter_hz, monotonic_ns, refine, set_wall_offset_ns,
+    wall_offset_ns,
+};
 pub(crate) use cpu::{call_on, send_reschedule, start_cpus};
 pub(crate) use cpu::{
     cpu_count, cpu_id, cpu_limit, interrupts_off, interrupts_on, preempt_depth, preempt_off, preempt_on,

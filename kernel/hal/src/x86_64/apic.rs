@@ -3,9 +3,11 @@
 //! Its registers are in memory (xAPIC) or, where the processor has that, model-specific registers (x2APIC, SDM 3A §11.12),
 //! which need no memory access and have room for all CPU numbers.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::{cpus, features, kmap, msr, percpu};
+use crate::clock::choice::TimerMode;
+use crate::clock::timer::Setting;
 use crate::cpu::IrqGuard;
 use crate::irq::{self, Local, pic};
 use crate::once::Once;
@@ -34,6 +36,8 @@ const CURRENT_COUNT: usize = 0x390;
 const DIVIDE: usize = 0x3e0;
 const ERROR_STATUS: usize = 0x280;
 const MASKED: u32 = 1 << 16;
+/// The timer's mode that compares with the time-stamp counter.
+const BY_DEADLINE: u32 = 0b10 << 17;
 /// Delivery by the old controllers, which name the vector.
 const EXTERNAL: u32 = 0b111 << 8;
 
@@ -55,8 +59,6 @@ const ENABLE_X2: u64 = 1 << 10;
 
 static LOCAL: Once<usize> = Once::new();
 static X2: AtomicBool = AtomicBool::new(false);
-/// Timer ticks in 2^32 ns.
-static RATE: AtomicU64 = AtomicU64::new(0);
 
 fn read(register: usize) -> u32 {
     if X2.load(Ordering::Relaxed) {
@@ -91,7 +93,6 @@ pub fn init() {
     // Nothing is known of lines that bypass the I/O APIC but that the second is NMI.
     write(LVT_LINT0, MASKED);
     write(LVT_LINT1, DELIVERY_NMI);
-    write(LVT_TIMER, MASKED);
 }
 
 /// Turns the running CPU's local APIC on.
@@ -108,8 +109,7 @@ pub fn init_this_cpu() {
     write(ERROR_STATUS, 0);
     write(LVT_ERROR, u32::from(ERROR));
     write(DIVIDE, 0b1011);
-    write(LVT_TIMER, u32::from(TIMER));
-    write(INITIAL_COUNT, 0);
+    write(LVT_TIMER, MASKED);
 }
 
 /// Starts the timer counting down from its highest value, masked, to measure its rate.
@@ -122,21 +122,25 @@ pub fn measured() -> u32 {
     u32::MAX - read(CURRENT_COUNT)
 }
 
-/// Sets the rate: `ticks` in `ns`.
-pub fn set_timer_rate(ticks: u32, ns: u64) {
-    RATE.store((u128::from(ticks) << 32).checked_div(u128::from(ns)).unwrap_or(1) as u64, Ordering::Relaxed);
-    write(LVT_TIMER, u32::from(TIMER));
+/// Lets this CPU's timer interrupt in that mode, off for now.
+pub fn start_timer(mode: TimerMode) {
+    write(DIVIDE, 0b1011);
     write(INITIAL_COUNT, 0);
+    let mode = if mode == TimerMode::Deadline { BY_DEADLINE } else { 0 };
+    write(LVT_TIMER, u32::from(TIMER) | mode);
+    // The mode is seen before any deadline is written (SDM 3A §11.5.4.1).
+    // SAFETY: every x86-64 processor has MFENCE.
+    unsafe { core::arch::x86_64::_mm_mfence() };
 }
 
-/// Makes the timer interrupt come `ns` from now, at the earliest one tick.
-pub fn arm_after(ns: u64) {
-    let ticks = ((u128::from(ns) * u128::from(RATE.load(Ordering::Relaxed))) >> 32) as u64;
-    write(INITIAL_COUNT, ticks.clamp(1, u64::from(u32::MAX)) as u32);
-}
-
-pub fn disarm() {
-    write(INITIAL_COUNT, 0);
+/// Sets this CPU's timer.
+#[inline]
+pub fn set_timer(setting: Setting) {
+    match setting {
+        Setting::Off => write(INITIAL_COUNT, 0),
+        Setting::Count(count) => write(INITIAL_COUNT, count),
+        Setting::Deadline(at) => msr::write(msr::TSC_DEADLINE, at),
+    }
 }
 
 #[inline]

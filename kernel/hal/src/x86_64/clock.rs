@@ -1,89 +1,265 @@
-//! The time-stamp counter as the clock, measured once against the interval timer; the real-time clock for the date.
+//! This machine's clock and timers, put together from what [`clock`](crate::clock) decides and computes.
+//!
+//! Time begins with the kernel. Until [`calibrate`], which needs the firmware's tables, it is only roughly right, and no
+//! timer may be set.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::arch::x86_64::__cpuid;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{apic, msr, ports};
+use super::{apic, features, msr};
+use crate::clock::calibrate::{self, Look, Measurement, Processor};
+use crate::clock::choice::{Facts, Source, TimerMode, choose};
+use crate::clock::live::{Live, State};
+use crate::clock::rate::{self, SHIFT, Scale, Told};
+use crate::clock::reference::{Endless, Reference, References};
+use crate::clock::rtc;
+use crate::clock::timer::{LocalTimer, Setting};
+use crate::clock::warp::Warp;
+use crate::cpu::IrqGuard;
+use crate::lock::IrqLock;
+use crate::once::Once;
 
-/// The interval timer's rate in Hz.
-const PIT_HZ: u64 = 1_193_182;
-/// How long the measurement takes, in its ticks: about 5 ms.
-const PIT_TICKS: u16 = 5966;
-/// Bits behind the point in [`MULT`].
-const SHIFT: u32 = 32;
+/// Taken for the counter's rate until it is known.
+const GUESS_HZ: u64 = 2_000_000_000;
+/// How long counters are measured: against a fine reference, and against the others.
+const FINE_NS: u64 = 2_000_000;
+const COARSE_NS: u64 = 5_000_000;
+/// A second measurement that differs by more from the first, in parts of a million, is not believed.
+const MOST_PPM: u64 = 10_000;
+/// A counter that turns over later than in so many nanoseconds, 13 days, does not turn over unseen.
+const LONG: u64 = 1 << 50;
+/// How long processors wait for each other to compare their counters, in ticks.
+const MEETING: u64 = 10_000_000_000;
 
-static BASE: AtomicU64 = AtomicU64::new(0);
-/// Nanoseconds a counter tick, with [`SHIFT`] fraction bits.
-static MULT: AtomicU64 = AtomicU64::new(1 << SHIFT);
+static LIVE: Live = Live::new();
+static START: AtomicU64 = AtomicU64::new(0);
 static WALL: AtomicU64 = AtomicU64::new(0);
+/// The board's counter that can stand in, with its turns.
+static BOARD: Once<Reference> = Once::new();
+static TURNS: Endless = Endless::new();
+/// The board's counter is the clock, and may turn over within an idle processor's sleep.
+static KEEP_ALIVE: AtomicBool = AtomicBool::new(false);
+/// Where the first CPU and the one that has just started compare their counters.
+static WARP: Warp = Warp::new();
+static DEADLINE: AtomicBool = AtomicBool::new(false);
+/// The local timers' scale.
+static TIMER_NS: AtomicU64 = AtomicU64::new(1 << SHIFT);
+static TIMER_TICKS: AtomicU64 = AtomicU64::new(1 << SHIFT);
+/// The first look at the counters, and what was made of it, until they are measured once more.
+static FIRST: IrqLock<Option<(Look, Measurement)>> = IrqLock::new(None);
 
-/// Measurements at the most. Under a monitor whose host is busy the processor may stand still in the middle of one.
-const TRIES: usize = 10;
-/// A measurement is good when what is uncertain of it is at most one part in so many.
-const GOOD: u64 = 200;
+struct Here;
 
-/// What passed while the interval timer counted down.
-struct Measurement {
-    counter: u64,
-    /// Ticks of the local APIC's timer.
-    timer: u32,
-    /// Counter ticks that may be missing at either end.
-    uncertain: u64,
-}
-
-/// Measures the counter and the local APIC's timer. The clock then starts at `start`, a counter value.
-pub fn init(start: u64) {
-    let mut best = measure();
-    for _ in 1..TRIES {
-        if best.uncertain.saturating_mul(GOOD) <= best.counter {
-            break;
-        }
-        let next = measure();
-        if next.uncertain < best.uncertain {
-            best = next;
-        }
+impl Processor for Here {
+    fn counter(&self) -> u64 {
+        ordered_counter()
     }
-    let ns = u64::from(PIT_TICKS) * 1_000_000_000 / PIT_HZ;
-    let mult = (u128::from(ns) << SHIFT).checked_div(u128::from(best.counter)).unwrap_or(1 << SHIFT);
-    MULT.store(mult.max(1) as u64, Ordering::Relaxed);
-    BASE.store(start, Ordering::Relaxed);
-    apic::set_timer_rate(best.timer, ns);
-    WALL.store(read_rtc().saturating_mul(1_000_000_000).saturating_sub(monotonic_ns()), Ordering::Relaxed);
+
+    fn timer(&self) -> u32 {
+        apic::measured()
+    }
 }
 
-fn measure() -> Measurement {
-    // Channel 2 counts down once, its output readable and the speaker off.
-    let gate = ports::in8(0x61) & !0b11;
-    ports::out8(0x61, gate);
-    ports::out8(0x43, 0b1011_0000);
-    ports::out8(0x42, PIT_TICKS as u8);
-    let early = msr::read_tsc();
-    ports::out8(0x42, (PIT_TICKS >> 8) as u8);
-    ports::out8(0x61, gate | 1);
+/// The counter, not read before earlier loads are done.
+#[inline]
+fn ordered_counter() -> u64 {
+    // SAFETY: every x86-64 processor has LFENCE.
+    unsafe { core::arch::x86_64::_mm_lfence() };
+    msr::read_tsc()
+}
+
+fn board() -> u64 {
+    BOARD.get().map_or(0, |board| TURNS.advance(board.read(), board.mask))
+}
+
+fn told() -> Told {
+    // The monitor's leaves have a range of their own.
+    let monitored = __cpuid(1).ecx & 1 << 31 != 0;
+    rate::told(|leaf| match leaf {
+        0x4000_0000.. => {
+            let most = if monitored { __cpuid(0x4000_0000).eax } else { 0 };
+            let found = __cpuid(leaf);
+            if (leaf..0x4001_0000).contains(&most) { [found.eax, found.ebx, found.ecx, found.edx] } else { [0; 4] }
+        }
+        leaf => features::identification(leaf, 0),
+    })
+}
+
+fn facts() -> Facts {
+    let one = __cpuid(1).ecx;
+    Facts {
+        invariant: features::identification(0x8000_0007, 0)[3] & 1 << 8 != 0,
+        monitored: one & 1 << 31 != 0,
+        warped: false,
+        reference: BOARD.get().is_some(),
+        deadline: one & 1 << 24 != 0,
+    }
+}
+
+/// Time begins at `start`, a counter value.
+pub fn begin(start: u64) {
+    START.store(start, Ordering::Relaxed);
+    let scale = Scale::from_hz(told().counter.unwrap_or(GUESS_HZ));
+    if let Some(scale) = scale {
+        LIVE.restart(State { by_processor: true, base: start, base_ns: 0, scale });
+    }
+}
+
+/// Finds the clock and the timers' rate; takes the date from the battery's clock. Called once, before anything waits.
+pub fn calibrate(references: References) {
     apic::start_measuring();
-    let before = msr::read_tsc();
-    // An interval timer that never ends would hang the boot: give up after two seconds of any counter.
-    let mut running = before;
-    loop {
-        let ended = ports::in8(0x61) & 1 << 5 != 0;
-        let at = msr::read_tsc();
-        if ended || at.saturating_sub(before) >= 10_000_000_000 {
-            let timer = apic::measured();
-            let after = msr::read_tsc();
-            ports::out8(0x61, gate);
-            return Measurement {
-                counter: at.saturating_sub(before),
-                timer,
-                uncertain: before.saturating_sub(early) + after.saturating_sub(running),
-            };
+    let told = told();
+    let hpet = references.hpet.and_then(Reference::hpet).filter(Reference::runs);
+    let fine = hpet.is_some();
+    let board = hpet.or_else(|| references.pm_timer.and_then(Reference::pm_timer).filter(Reference::runs));
+    let whole = told.exact && (told.timer.is_some() || facts().deadline);
+    let measured = if whole {
+        None
+    } else {
+        let found = board.as_ref().and_then(|board| {
+            let first = calibrate::look(board, &Here);
+            let found = calibrate::measure(board, &Here, if fine { FINE_NS } else { COARSE_NS })?;
+            *FIRST.lock() = Some((first, found)).filter(|_| !told.exact);
+            Some(found)
+        });
+        found.or_else(|| calibrate::measure(&Reference::pit(), &Here, COARSE_NS))
+    };
+    let counter = told.counter.filter(|_| told.exact).and_then(Scale::from_hz).or(measured.map(|found| found.counter));
+    let counter = counter.or(told.counter.and_then(Scale::from_hz));
+    let timer = told.timer.and_then(Scale::from_hz).filter(|_| told.exact).or(measured.and_then(|found| found.timer));
+    match counter {
+        Some(scale) => {
+            LIVE.restart(State { by_processor: true, base: START.load(Ordering::Relaxed), base_ns: 0, scale });
+            set_timer_scale(timer.unwrap_or(scale));
+            log::info!(
+                "clock: {} Hz {}, timer {} Hz{}",
+                scale.hz(),
+                if told.exact { "as the processor says" } else { board.as_ref().map_or("by pit", |board| board.name) },
+                timer.unwrap_or(scale).hz(),
+                if facts().deadline { ", with deadline" } else { "" },
+            );
         }
-        running = at;
+        None => log::error!("no counter of the board runs: time is a guess"),
     }
+    if let Some(board) = board.filter(Reference::can_be_clock) {
+        TURNS.start(board.read());
+        BOARD.set(board);
+    }
+    let (source, mode) = choose(Facts { warped: references.distrust_counter, ..facts() });
+    DEADLINE.store(mode == TimerMode::Deadline, Ordering::Relaxed);
+    if source == Source::Reference {
+        use_board();
+    }
+    start_timer();
+    WALL.store(rtc::read().saturating_mul(1_000_000_000).saturating_sub(monotonic_ns()), Ordering::Relaxed);
+}
+
+fn set_timer_scale(scale: Scale) {
+    TIMER_NS.store(scale.ns_per_tick, Ordering::Relaxed);
+    TIMER_TICKS.store(scale.ticks_per_ns, Ordering::Relaxed);
+}
+
+fn local_timer() -> LocalTimer {
+    let deadline = DEADLINE.load(Ordering::Relaxed);
+    LocalTimer {
+        mode: if deadline { TimerMode::Deadline } else { TimerMode::OneShot },
+        timer: Scale {
+            ns_per_tick: TIMER_NS.load(Ordering::Relaxed),
+            ticks_per_ns: TIMER_TICKS.load(Ordering::Relaxed),
+        },
+        counter: LIVE.processor_scale(),
+    }
+}
+
+/// Makes the board's counter the clock. False when there is none, or it is the clock already.
+fn use_board() -> bool {
+    let Some(reference) = BOARD.get() else { return false };
+    let Some(scale) = Scale::measured(1_000_000_000, reference.period_fs.saturating_mul(1000)) else { return false };
+    if !LIVE.state().by_processor || !LIVE.change(false, scale, ordered_counter, board) {
+        return false;
+    }
+    KEEP_ALIVE.store(reference.ns(reference.mask) < LONG, Ordering::Relaxed);
+    log::warn!("clock: the processors' counters are not trusted: time is told by {} and takes a call", reference.name);
+    true
+}
+
+/// Sets this CPU's timer up, off. Called once on each.
+pub fn start_timer() {
+    apic::start_timer(local_timer().mode);
+}
+
+/// Prepares the comparison of the next CPU that starts with this one.
+pub fn expect_other() {
+    WARP.reset();
+}
+
+/// Compares this CPU's counter with the other's, which calls this at about the same time; both with interrupts off.
+pub fn compare_counters() -> Option<u64> {
+    WARP.check(MEETING, ordered_counter)
+}
+
+/// Compares the counter of the CPU that has just started with this one's. When they disagree, or it does not come, the
+/// counters are no longer the clock.
+pub fn check_synchronised() {
+    let _off = IrqGuard::new();
+    match compare_counters() {
+        Some(0) => return,
+        Some(behind) => log::warn!("clock: the processors' counters are {behind} ticks apart"),
+        None => log::warn!("clock: a processor did not come to compare its counter"),
+    }
+    distrust_counter();
+}
+
+/// The processors' counters disagree: time goes on by the board's, where there is one.
+fn distrust_counter() {
+    if use_board() {
+        crate::time::changed();
+    } else {
+        log::error!("clock: there is no other, so time may differ between processors");
+    }
+}
+
+/// Measures once more, over all the time since start. True when that made a better clock. Called about a second after
+/// start, when nothing has to wait for it.
+pub fn refine() -> bool {
+    let Some((first, before)) = FIRST.lock().take() else { return false };
+    let Some(reference) = BOARD.get().filter(|_| LIVE.state().by_processor) else { return false };
+    // Within one turn of the reference by the clock that there is, with room for its error.
+    let passed = {
+        let _off = IrqGuard::new();
+        let second = calibrate::look(reference, &Here);
+        let rough = LIVE.state().scale.ns(second.counter_since(first));
+        if rough > reference.ns(reference.mask) / 8 * 7 {
+            return false;
+        }
+        calibrate::between(reference, first, second)
+    };
+    let Some(found) = passed else { return false };
+    let (old, new) = (before.counter.hz(), found.counter.hz());
+    if found.uncertain_ppm >= before.uncertain_ppm
+        || old.abs_diff(new).saturating_mul(1_000_000) / old.max(1) > MOST_PPM
+    {
+        log::warn!("clock: measured again as {new} Hz, which is not believed");
+        return false;
+    }
+    if !LIVE.change(true, found.counter, ordered_counter, board) {
+        return false;
+    }
+    // The timer was in use meanwhile; how it relates to the counter is known from the first measurement.
+    if let Some(timer) = before.timer {
+        let hz = u128::from(timer.hz()) * u128::from(new) / u128::from(old.max(1));
+        if let Some(scale) = Scale::from_hz(hz as u64) {
+            set_timer_scale(scale);
+        }
+    }
+    log::info!("clock: {new} Hz, measured to {} parts in a million", found.uncertain_ppm);
+    crate::time::changed();
+    true
 }
 
 #[inline]
 pub fn monotonic_ns() -> u64 {
-    let ticks = msr::read_tsc().saturating_sub(BASE.load(Ordering::Relaxed));
-    ((u128::from(ticks) * u128::from(MULT.load(Ordering::Relaxed))) >> SHIFT) as u64
+    LIVE.now(ordered_counter, board)
 }
 
 pub fn wall_offset_ns() -> u64 {
@@ -94,52 +270,47 @@ pub fn set_wall_offset_ns(offset: u64) {
     WALL.store(offset, Ordering::Relaxed);
 }
 
-/// Counter value at time 0, multiplier, shift.
-pub fn parameters() -> (u64, u64, u32) {
-    (BASE.load(Ordering::Relaxed), MULT.load(Ordering::Relaxed), SHIFT)
+/// How programs may compute the clock from the counter, and whether they may.
+pub fn parameters() -> crate::time::Parameters {
+    let state = LIVE.state();
+    crate::time::Parameters {
+        readable: state.by_processor,
+        base: state.base,
+        base_ns: state.base_ns,
+        mult: state.scale.ns_per_tick,
+        shift: SHIFT,
+    }
+}
+
+/// Ticks a second of the processors' counters.
+pub fn counter_hz() -> u64 {
+    LIVE.processor_scale().hz()
+}
+
+/// What the clock is read from, by Linux's names.
+pub fn source() -> &'static str {
+    match BOARD.get() {
+        Some(board) if !LIVE.state().by_processor => board.name,
+        _ => "tsc",
+    }
 }
 
 pub fn arm_timer(deadline: u64) {
-    if deadline == u64::MAX {
-        apic::disarm();
-    } else {
-        apic::arm_after(deadline.saturating_sub(monotonic_ns()));
+    if deadline == u64::MAX && !KEEP_ALIVE.load(Ordering::Relaxed) {
+        apic::set_timer(if DEADLINE.load(Ordering::Relaxed) { Setting::Deadline(0) } else { Setting::Off });
+        return;
     }
+    let mut ns = deadline.saturating_sub(monotonic_ns());
+    if KEEP_ALIVE.load(Ordering::Relaxed) {
+        ns = ns.min(BOARD.get().map_or(u64::MAX, |board| board.ns(board.mask / 4)));
+    }
+    apic::set_timer(local_timer().after(ns, msr::read_tsc()));
 }
 
-/// Seconds since 1970 by the real-time clock, which is taken to hold UTC. 0 when it makes no sense.
-fn read_rtc() -> u64 {
-    let register = |number: u8| {
-        ports::out8(0x70, number | 0x80);
-        ports::in8(0x71)
-    };
-    let read = || {
-        // Not while it changes: the bit is up for two milliseconds at most.
-        let limit = msr::read_tsc().saturating_add(100_000_000);
-        while register(0x0a) & 0x80 != 0 && msr::read_tsc() < limit {}
-        [0, 2, 4, 7, 8, 9].map(register)
-    };
-    let mut fields = read();
-    for _ in 0..4 {
-        let again = read();
-        if again == fields {
-            break;
-        }
-        fields = again;
+/// The timer has come. A clock that turns over must be read now and then, also when nobody waits.
+#[inline]
+pub fn timer_came() {
+    if KEEP_ALIVE.load(Ordering::Relaxed) {
+        arm_timer(u64::MAX);
     }
-    let mode = register(0x0b);
-    let binary = |value: u8| if mode & 4 != 0 { value } else { (value >> 4) * 10 + (value & 15) };
-    let [second, minute, hour, day, month, year] = fields;
-    let hour = match (mode & 2 != 0, hour & 0x80 != 0) {
-        (true, _) => binary(hour),
-        (false, afternoon) => binary(hour & 0x7f) % 12 + if afternoon { 12 } else { 0 },
-    };
-    let (year, month) = (2000 + u64::from(binary(year)), u64::from(binary(month)));
-    if !(1..=12).contains(&month) {
-        return 0;
-    }
-    // Days since 1970 in the proleptic Gregorian calendar, years beginning in March.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + u64::from(binary(day)) - 1 - 719_468;
-    days * 86400 + u64::from(hour) * 3600 + u64::from(binary(minute)) * 60 + u64::from(binary(second))
 }

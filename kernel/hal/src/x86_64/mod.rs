@@ -27,7 +27,10 @@ mod user;
 mod usercopy;
 
 pub use apic::{LEGACY_CHIP, accept_legacy_interrupts, destination, set_line};
-pub use clock::{arm_timer, monotonic_ns, parameters as clock_parameters, set_wall_offset_ns, wall_offset_ns};
+pub use clock::{
+    arm_timer, calibrate, counter_hz, monotonic_ns, parameters as clock_parameters, refine, set_wall_offset_ns,
+    source as clock_source, wall_offset_ns,
+};
 pub use cpus::cpu_count;
 pub use features::{hwcap, identification, rdtscp as programs_read_number};
 pub use fpu::{FpuArea, FpuState};

@@ -3,6 +3,7 @@
 use core::arch::asm;
 
 pub const APIC_BASE: u32 = 0x1b;
+pub const TSC_DEADLINE: u32 = 0x6e0;
 pub const STAR: u32 = 0xc000_0081;
 pub const LSTAR: u32 = 0xc000_0082;
 pub const SFMASK: u32 = 0xc000_0084;

@@ -3,8 +3,8 @@
 use core::arch::asm;
 use core::ops::RangeInclusive;
 
-/// Ports that only hal drives: interrupt controllers and the interval timer with its gate.
-pub const RESERVED_PORTS: [RangeInclusive<u16>; 4] = [0x20..=0x21, 0x40..=0x43, 0x61..=0x61, 0xa0..=0xa1];
+/// Ports that only hal drives: interrupt controllers, the interval timer with its gate, the battery's clock.
+pub const RESERVED_PORTS: [RangeInclusive<u16>; 5] = [0x20..=0x21, 0x40..=0x43, 0x61..=0x61, 0x70..=0x71, 0xa0..=0xa1];
 
 macro_rules! instructions {
     ($($read:ident $write:ident $type:ty, $register:tt),*) => {

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::percpu::PerCpu;
 use super::stack::KernelStack;
 use super::trampoline::{Start, Trampoline};
-use super::{apic, cpus, features, gdt, msr, percpu, phys, traps};
+use super::{apic, clock, cpus, features, gdt, msr, percpu, phys, traps};
 use crate::cpu::{self, IrqGuard, MAX_CPUS};
 use crate::cpuset::CpuSet;
 use crate::lock::SpinLock;
@@ -64,6 +64,7 @@ fn start(trampoline: &Trampoline, apic: u32) {
     let cpu = Box::into_raw(cpu);
     cpus::remote(number).apic.store(apic, Ordering::Relaxed);
     trampoline.prepare(&Start { stack: stack.top(), argument: cpu as u64, entry: begin });
+    clock::expect_other();
     let running = || cpus::cpu_count() > number;
     for _ in 0..2 {
         apic::send_start(apic, trampoline.page());
@@ -77,7 +78,9 @@ fn start(trampoline: &Trampoline, apic: u32) {
     if !started {
         apic::send_init(apic);
         log::warn!("the processor with APIC number {apic} does not start");
+        return;
     }
+    clock::check_synchronised();
 }
 
 /// The first Rust code of another CPU.
@@ -95,7 +98,9 @@ extern "C" fn begin(cpu: u64) -> ! {
     features::init();
     percpu::number_for_programs();
     apic::init_this_cpu();
+    clock::start_timer();
     cpus::set_running(number + 1);
+    clock::compare_counters();
     match MAIN.get() {
         Some(main) => main(),
         None => msr::halt(),

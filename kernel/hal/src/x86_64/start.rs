@@ -52,7 +52,7 @@ pub extern "C" fn start(info: u64, loader: u32, image: u64) -> ! {
     unsafe { (*tables).set_exception_stacks(stacks) };
     percpu::number_for_programs();
     apic::init();
-    clock::init(start_tsc);
+    clock::begin(start_tsc);
     match BOOT.get() {
         Some(boot) => kernel_main(boot),
         None => panic!("no boot information"),

@@ -11,7 +11,7 @@
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
 
-use super::{apic, features, gdt, layout, msr, panic, percpu, smp, stack, tlb, usercopy};
+use super::{apic, clock, features, gdt, layout, msr, panic, percpu, smp, stack, tlb, usercopy};
 use crate::addr::Virt;
 use crate::irq::{self, Local, pic};
 use crate::user::Registers;
@@ -280,6 +280,7 @@ pub fn interrupt(vector: u64) {
         apic::TIMER => {
             irq::count(Local::Timer);
             apic::end_of_interrupt();
+            clock::timer_came();
             crate::time::timer_fired();
         }
         apic::RESCHEDULE => {

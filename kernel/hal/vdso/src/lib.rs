@@ -53,20 +53,27 @@ fn page() -> *const VdsoData {
     page
 }
 
-/// A copy of the page that no write has torn.
-fn read_page() -> VdsoData {
-    let page = page();
+/// The sequence counter of the page.
+fn sequence() -> &'static AtomicU32 {
     // SAFETY: 1. The kernel maps the page, page aligned and readable, for as long as this code. 2. The field is only
     // accessed as an atomic here, and the kernel writes it in one access.
-    let sequence = unsafe { AtomicU32::from_ptr((&raw const (*page).sequence).cast_mut()) };
+    unsafe { AtomicU32::from_ptr((&raw const (*page()).sequence).cast_mut()) }
+}
+
+/// What `look` makes of a copy of the page that no write has torn, and that still held when `look` was done: a counter that
+/// was read by then was read while the page was right.
+#[inline(always)]
+fn with_page<T>(look: impl Fn(&VdsoData) -> T) -> T {
+    let sequence = sequence();
     loop {
         let before = sequence.load(Ordering::Acquire);
         // SAFETY: the page is mapped and every bit pattern is a valid `VdsoData`; the access is volatile because the kernel may
         // write meanwhile, and such a copy is thrown away.
-        let data = unsafe { ptr::read_volatile(page) };
+        let data = unsafe { ptr::read_volatile(page()) };
+        let found = look(&data);
         fence(Ordering::Acquire);
         if before & 1 == 0 && sequence.load(Ordering::Relaxed) == before {
-            return data;
+            return found;
         }
         core::hint::spin_loop();
     }
@@ -75,7 +82,7 @@ fn read_page() -> VdsoData {
 /// One field of the page that does not change together with others.
 macro_rules! field {
     ($name:ident) => {
-        // SAFETY: as in `read_page`; a single aligned access is never torn.
+        // SAFETY: as in `with_page`; a single aligned access is never torn.
         unsafe { ptr::read_volatile(&raw const (*page()).$name) }
     };
 }
@@ -110,12 +117,13 @@ fn read(clock: i32) -> Option<u64> {
         CLOCK_BOOTTIME => Some(data.boottime_offset_ns),
         _ => None,
     };
-    let data = read_page();
-    let offset = offset(&data)?;
-    if data.clock_mode != CLOCK_TSC {
-        return None;
-    }
-    Some(monotonic_ns(&data, counter()).wrapping_add(offset))
+    with_page(|data| {
+        let offset = offset(data)?;
+        if data.clock_mode != CLOCK_TSC {
+            return None;
+        }
+        Some(monotonic_ns(data, counter()).wrapping_add(offset))
+    })
 }
 
 /// `clock_gettime(2)`.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{Ordering, fence};
 
 use aios_abi::Errno;
-use aios_abi::vdso::{CLOCK_TSC, CPU_TSC_AUX, CPU_UNKNOWN, DATA_BEFORE_CODE, VdsoData};
+use aios_abi::vdso::{CLOCK_NONE, CLOCK_TSC, CPU_TSC_AUX, CPU_UNKNOWN, DATA_BEFORE_CODE, VdsoData};
 use kernel_hal::addr::{PAGE_SIZE, Virt};
 use kernel_hal::cpu;
 use kernel_hal::frame::Frame;
@@ -36,6 +36,7 @@ pub fn install_vdso(code: &'static [u8]) {
         Ok(vdso) => {
             VDSO.set(vdso);
             update_vdso();
+            time::on_change(update_vdso);
         }
         Err(error) => log::warn!("programs run without vDSO: {error}"),
     }
@@ -61,7 +62,7 @@ fn prepare(code: &[u8]) -> Result<Vdso, Errno> {
     Ok(Vdso { code: object, code_len, data, page, sequence: SpinLock::new(0) })
 }
 
-/// Tells programs the clock anew. Called after the wall clock was set.
+/// Tells programs the clock anew. Called after the wall clock was set, and when the machine's clock has changed.
 pub fn update_vdso() {
     let Some(vdso) = VDSO.get() else { return };
     let clock = time::parameters();
@@ -69,12 +70,12 @@ pub fn update_vdso() {
     let next = sequence.wrapping_add(2);
     let data = VdsoData {
         sequence: sequence.wrapping_add(1),
-        clock_mode: CLOCK_TSC,
+        clock_mode: if clock.readable { CLOCK_TSC } else { CLOCK_NONE },
         counter_base: clock.base,
         multiplier: clock.mult,
         shift: clock.shift,
         cpu_mode: if cpu::programs_read_number() { CPU_TSC_AUX } else { CPU_UNKNOWN },
-        monotonic_base_ns: 0,
+        monotonic_base_ns: clock.base_ns,
         realtime_offset_ns: time::wall_offset_ns(),
         boottime_offset_ns: 0,
         coarse_resolution_ns: COARSE_RESOLUTION_NS,

@@ -13,6 +13,7 @@ mod linux;
 mod platform;
 mod shell;
 mod spawn;
+mod storm;
 mod syscall_fuzz;
 mod vdso;
 
@@ -65,8 +66,17 @@ const ALL: &[Suite] = &[
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
+    suite("smp", "storms of processes, threads and mappings on 1, 2, 4 and 8 processors", storm::short),
     suite("frames", "a thousand processes come and go, and every frame comes back", frames::run),
     suite("syscall-fuzz", "two hundred times a thousand random system calls", syscall_fuzz::run),
+    Suite {
+        on_request: true,
+        ..suite(
+            "smp-long",
+            "the same for five minutes each, with the kernel's debug checks (only by name)",
+            storm::long,
+        )
+    },
     Suite {
         on_request: true,
         ..suite("fuzz", "the fuzz targets, each for some seconds (only with --fuzz)", fuzz::run)

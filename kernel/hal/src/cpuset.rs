@@ -87,9 +87,38 @@ impl CpuSet {
     }
 }
 
+impl FromIterator<usize> for CpuSet {
+    fn from_iter<I: IntoIterator<Item = usize>>(cpus: I) -> CpuSet {
+        let mut set = CpuSet::EMPTY;
+        cpus.into_iter().for_each(|cpu| set.insert(cpu));
+        set
+    }
+}
+
+/// A list such as `0-3,6`.
+impl fmt::Display for CpuSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cpus = self.iter().peekable();
+        let mut comma = "";
+        while let Some(first) = cpus.next() {
+            let mut last = first;
+            while cpus.next_if_eq(&(last + 1)).is_some() {
+                last += 1;
+            }
+            if first == last {
+                write!(f, "{comma}{first}")?;
+            } else {
+                write!(f, "{comma}{first}-{last}")?;
+            }
+            comma = ",";
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for CpuSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
+        write!(f, "{{{self}}}")
     }
 }
 
@@ -149,5 +178,13 @@ mod tests {
         shared.insert(200);
         assert!(shared.contains(200) && !shared.remove(1) && shared.remove(200) && !shared.remove(200));
         assert_eq!(shared.load(), CpuSet::EMPTY);
+    }
+
+    #[test]
+    fn lists_name_ranges() {
+        let set: CpuSet = [0, 1, 2, 6, 64, 255].into_iter().collect();
+        assert_eq!(std::format!("{set}"), "0-2,6,64,255");
+        assert_eq!(std::format!("{}", CpuSet::ALL), "0-255");
+        assert_eq!(std::format!("{}", CpuSet::EMPTY), "");
     }
 }

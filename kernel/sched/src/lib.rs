@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod parking;
+pub mod policy;
 mod queue;
 mod thread;
 pub mod timer;

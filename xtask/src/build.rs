@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +21,7 @@ pub struct Arguments {
     /// Optimise (the default)
     #[arg(long, conflicts_with = "debug")]
     release: bool,
-    /// Compile without optimisation, with debug assertions and overflow checks
+    /// Compile with debug assertions, overflow checks and the lock checker
     #[arg(long)]
     debug: bool,
 }
@@ -30,6 +31,21 @@ pub struct Arguments {
 pub enum Profile {
     Release,
     Debug,
+}
+
+/// Whether suites boot the kernel with its own checks.
+static CHECKED: AtomicBool = AtomicBool::new(false);
+
+/// Has [`Profile::of_tests`] name the kernel with its own checks.
+pub fn check_in_tests(checked: bool) {
+    CHECKED.store(checked, Ordering::Relaxed);
+}
+
+impl Profile {
+    /// How the kernel is compiled that suites boot.
+    pub fn of_tests() -> Profile {
+        if CHECKED.load(Ordering::Relaxed) { Profile::Debug } else { Profile::Release }
+    }
 }
 
 /// What a machine boots from.
@@ -68,18 +84,29 @@ pub fn build(profile: Profile) -> Result<Artefacts> {
     });
     let Ok(supervisor) = supervisor else { bail!("the build of the supervisor broke off") };
     let kernel = kernel?;
-    let initramfs = initramfs(&kernel, &supervisor?)?;
+    let initramfs = initramfs(&kernel, &supervisor?, &profile.artefact("initramfs", "cpio"))?;
     Ok(Artefacts { kernel, initramfs })
 }
 
 impl Profile {
     fn select(self, cargo: &mut Command) -> &'static str {
         match self {
-            Profile::Debug => "debug",
+            Profile::Debug => {
+                cargo.args(["--profile", "checked"]);
+                "checked"
+            }
             Profile::Release => {
                 cargo.arg("--release");
                 "release"
             }
+        }
+    }
+
+    /// The name of an artefact, which is kept apart for each way to compile.
+    fn artefact(self, stem: &str, extension: &str) -> PathBuf {
+        match self {
+            Profile::Release => paths::artefact(&format!("{stem}.{extension}")),
+            Profile::Debug => paths::artefact(&format!("{stem}-debug.{extension}")),
         }
     }
 }
@@ -131,7 +158,7 @@ fn kernel(toolchain: &Toolchain, profile: Profile, vdso: &Path) -> Result<PathBu
     cargo.env("AIOS_VDSO", vdso);
     let folder = profile.select(&mut cargo);
     exec::build("Building the kernel", &mut cargo)?;
-    let elf = paths::artefact("kernel.elf");
+    let elf = profile.artefact("kernel", "elf");
     paths::copy_if_changed(&target_dir("kernel").join(KERNEL_TARGET).join(folder).join("kernel"), &elf)?;
     Ok(elf)
 }
@@ -162,7 +189,7 @@ fn supervisor() -> Result<PathBuf> {
 }
 
 /// The first process in an archive with the directories it expects and the names of the kernel's functions.
-fn initramfs(kernel: &Path, supervisor: &Path) -> Result<PathBuf> {
+fn initramfs(kernel: &Path, supervisor: &Path, path: &Path) -> Result<PathBuf> {
     let init = std::fs::read(supervisor).with_context(|| format!("cannot read {}", supervisor.display()))?;
     let kernel = std::fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
     let mut archive = Archive::default();
@@ -171,7 +198,6 @@ fn initramfs(kernel: &Path, supervisor: &Path) -> Result<PathBuf> {
         archive.directory(directory, 0o755);
     }
     archive.file("init", 0o755, &init);
-    let path = paths::artefact("initramfs.cpio");
-    paths::write_if_changed(&path, &archive.finish())?;
-    Ok(path)
+    paths::write_if_changed(path, &archive.finish())?;
+    Ok(path.to_owned())
 }

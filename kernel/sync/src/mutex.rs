@@ -2,19 +2,22 @@
 
 use core::ops::{Deref, DerefMut};
 
+use kernel_hal::lock::check::{self, Class, Kind};
 use kernel_hal::lock::{TryGuard, TryLock};
 
 use crate::WaitQueue;
 
 /// A value with one user at a time; the others sleep.
 pub struct Mutex<T: ?Sized> {
+    class: Class,
     queue: WaitQueue,
     cell: TryLock<T>,
 }
 
 impl<T> Mutex<T> {
+    #[cfg_attr(debug_assertions, track_caller)]
     pub const fn new(value: T) -> Mutex<T> {
-        Mutex { queue: WaitQueue::new(), cell: TryLock::new(value) }
+        Mutex { class: Class::here(), queue: WaitQueue::new(), cell: TryLock::new(value) }
     }
 
     pub fn into_inner(self) -> T {
@@ -24,17 +27,23 @@ impl<T> Mutex<T> {
 
 impl<T: ?Sized> Mutex<T> {
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        check::wanted(self.class, Kind::Sleep, self.queue.address());
         let guard = match self.cell.try_lock() {
             Some(guard) => guard,
             None => self.queue.wait_uninterruptible(|| self.cell.try_lock()),
         };
+        check::taken(self.class, Kind::Sleep, self.queue.address());
         MutexGuard { guard: Some(guard), queue: &self.queue }
     }
 
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.cell.try_lock().map(|guard| MutexGuard { guard: Some(guard), queue: &self.queue })
+        let guard = self.cell.try_lock()?;
+        check::taken(self.class, Kind::Sleep, self.queue.address());
+        Some(MutexGuard { guard: Some(guard), queue: &self.queue })
     }
 
     pub fn get_mut(&mut self) -> &mut T {
@@ -43,6 +52,7 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<T: Default> Default for Mutex<T> {
+    #[cfg_attr(debug_assertions, track_caller)]
     fn default() -> Mutex<T> {
         Mutex::new(T::default())
     }
@@ -85,6 +95,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        check::released(Kind::Sleep, self.queue.address());
         drop(self.guard.take());
         self.queue.wake_one();
     }

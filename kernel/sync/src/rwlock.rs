@@ -5,42 +5,52 @@
 
 use core::ops::{Deref, DerefMut};
 
+use kernel_hal::lock::check::{self, Class, Kind};
 use kernel_hal::lock::{ReadGuard, TryRwLock, WriteGuard};
 
 use crate::WaitQueue;
 
 pub struct RwLock<T: ?Sized> {
+    class: Class,
     queue: WaitQueue,
     cell: TryRwLock<T>,
 }
 
 impl<T> RwLock<T> {
+    #[cfg_attr(debug_assertions, track_caller)]
     pub const fn new(value: T) -> RwLock<T> {
-        RwLock { queue: WaitQueue::new(), cell: TryRwLock::new(value) }
+        RwLock { class: Class::here(), queue: WaitQueue::new(), cell: TryRwLock::new(value) }
     }
 }
 
 impl<T: ?Sized> RwLock<T> {
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn read(&self) -> RwReadGuard<'_, T> {
+        check::wanted(self.class, Kind::Sleep, self.queue.address());
         let guard = match self.cell.try_read() {
             Some(guard) => guard,
             None => self.queue.wait_uninterruptible(|| self.cell.try_read()),
         };
+        check::taken(self.class, Kind::Sleep, self.queue.address());
         RwReadGuard { guard: Some(guard), queue: &self.queue }
     }
 
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn write(&self) -> RwWriteGuard<'_, T> {
+        check::wanted(self.class, Kind::Sleep, self.queue.address());
         let guard = match self.cell.try_write() {
             Some(guard) => guard,
             None => self.queue.wait_uninterruptible(|| self.cell.try_write()),
         };
+        check::taken(self.class, Kind::Sleep, self.queue.address());
         RwWriteGuard { guard: Some(guard), queue: &self.queue }
     }
 }
 
 impl<T: Default> Default for RwLock<T> {
+    #[cfg_attr(debug_assertions, track_caller)]
     fn default() -> RwLock<T> {
         RwLock::new(T::default())
     }
@@ -69,6 +79,7 @@ macro_rules! guard {
         impl<T: ?Sized> Drop for $name<'_, T> {
             #[inline]
             fn drop(&mut self) {
+                check::released(Kind::Sleep, self.queue.address());
                 drop(self.guard.take());
                 // All of them: readers may go on together.
                 self.queue.wake_all();

@@ -39,8 +39,14 @@ pub struct WaitQueue {
 }
 
 impl WaitQueue {
+    #[cfg_attr(debug_assertions, track_caller)]
     pub const fn new() -> WaitQueue {
         WaitQueue { length: AtomicUsize::new(0), entries: IrqLock::new(VecDeque::new()) }
+    }
+
+    /// What tells it from other queues.
+    pub(crate) fn address(&self) -> usize {
+        (&raw const *self).addr()
     }
 
     fn push(&self, waiter: Waiter, observer: bool) {
@@ -184,6 +190,7 @@ impl WaitQueue {
 }
 
 impl Default for WaitQueue {
+    #[cfg_attr(debug_assertions, track_caller)]
     fn default() -> WaitQueue {
         WaitQueue::new()
     }

@@ -15,14 +15,14 @@ pub const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A machine of 512 MiB that spawns the agent in `dir` on `image`. Builds and assembles what is missing.
 pub fn machine(image: &str, dir: &Path) -> Result<Machine> {
-    let artefacts = build::build(Profile::Release)?;
+    let artefacts = build::build(Profile::of_tests())?;
     let image = image::ensure(image)?;
     Ok(Machine::new(&artefacts).share("image", &image, false).share("agent", dir, false).word("aios.run"))
 }
 
 /// A machine of 512 MiB with an interactive shell on `image`.
 pub fn shell(image: &str) -> Result<Machine> {
-    let artefacts = build::build(Profile::Release)?;
+    let artefacts = build::build(Profile::of_tests())?;
     let image = image::ensure(image)?;
     Ok(Machine::new(&artefacts).share("image", &image, false).word("aios.shell"))
 }

@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Also run the fuzz targets, each for a short while
     #[arg(long)]
     fuzz: bool,
+    /// Boot the kernel with its own checks: assertions, overflow, the lock checker
+    #[arg(long)]
+    debug: bool,
     /// Processors of the virtual machines, where a case does not choose them itself
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
     smp: u32,
@@ -178,6 +181,7 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     crate::machine::set_default_cpus(arguments.smp);
+    crate::build::check_in_tests(arguments.debug);
     let (mut passed, mut failed) = (0, 0);
     for suite in select(arguments)? {
         let started = Instant::now();

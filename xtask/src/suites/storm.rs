@@ -22,7 +22,7 @@ const LONG: u32 = 300 / STORMS;
 
 /// Runs each storm for a second.
 pub fn short(report: &mut Report) -> Result<()> {
-    run(report, Profile::Release, SHORT)
+    run(report, Profile::of_tests(), SHORT)
 }
 
 /// Runs all storms for five minutes on each number of processors, in the debug build.

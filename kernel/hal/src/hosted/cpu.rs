@@ -6,6 +6,8 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cpuset::CpuSet;
+#[cfg(debug_assertions)]
+use crate::lock::check::Held;
 
 const CPUS: usize = 8;
 
@@ -15,6 +17,10 @@ std::thread_local! {
     static ID: usize = NEXT.fetch_add(1, Ordering::Relaxed) % CPUS;
     static INTERRUPTS_ON: Cell<bool> = const { Cell::new(true) };
     static PREEMPT_DEPTH: Cell<u32> = const { Cell::new(0) };
+    #[cfg(debug_assertions)]
+    static CPU_LOCKS: Held = const { Held::new() };
+    #[cfg(debug_assertions)]
+    static TASK_LOCKS: Held = const { Held::new() };
 }
 
 pub(crate) fn cpu_id() -> usize {
@@ -67,4 +73,26 @@ pub(crate) fn call_on(_targets: &CpuSet, function: &(dyn Fn() + Sync)) {
 /// All CPUs run from the start.
 pub(crate) fn start_cpus(_apics: &[u32], _main: fn() -> !) -> usize {
     CPUS
+}
+
+/// What the lock checker asks: a host thread is both a processor and a task. Interrupts are calls, so there is no telling.
+#[cfg(debug_assertions)]
+pub(crate) fn with_cpu_locks<T>(act: impl FnOnce(&Held) -> T) -> T {
+    CPU_LOCKS.with(act)
+}
+
+#[cfg(debug_assertions)]
+pub(crate) fn with_task_locks<T>(act: impl FnOnce(&Held) -> T) -> Option<T> {
+    Some(TASK_LOCKS.with(act))
+}
+
+#[cfg(debug_assertions)]
+pub(crate) fn in_interrupt() -> bool {
+    false
+}
+
+/// False in the destructors of a thread that ends.
+#[cfg(debug_assertions)]
+pub(crate) fn has_cpu_locks() -> bool {
+    CPU_LOCKS.try_with(|_| ()).is_ok() && TASK_LOCKS.try_with(|_| ()).is_ok()
 }

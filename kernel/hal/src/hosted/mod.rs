@@ -37,6 +37,8 @@ pub(crate) use cpu::{
     cpu_count, cpu_id, cpu_limit, interrupts_off, interrupts_on, preempt_depth, preempt_off, preempt_on,
     wait_for_interrupt,
 };
+#[cfg(debug_assertions)]
+pub(crate) use cpu::{has_cpu_locks, in_interrupt, with_cpu_locks, with_task_locks};
 pub(crate) use device::{
     RESERVED_PORTS, in8, in16, in32, map_device, out8, out16, out32, overlaps_ram, read_device, write_device,
 };

@@ -38,6 +38,8 @@ pub use kmap::{map_device, read_device, write_device};
 pub use msr::{interrupts_off, interrupts_on, wait_for_interrupt};
 pub use panic::{halt, set_symbols};
 pub use percpu::{cpu_id, preempt_depth, preempt_off, preempt_on};
+#[cfg(debug_assertions)]
+pub use percpu::{has_cpu_locks, in_interrupt, with_cpu_locks, with_task_locks};
 pub use phys::{
     copy_frame, frame_count, meta, overlaps_ram, read_any, read_frame, read_phys, read_phys_word, share_kernel_half,
     table, write_frame, write_phys, write_phys_word, zero_frame,

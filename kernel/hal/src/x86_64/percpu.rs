@@ -28,6 +28,11 @@ pub struct PerCpu {
     pub previous: RefCell<Option<Arc<dyn HasTask>>>,
     /// The table in CR3, kept alive; `None` for the kernel's own.
     pub root: RefCell<Option<Arc<Root>>>,
+    /// Interrupt handlers that run.
+    pub handlers: Cell<u32>,
+    /// Spinning locks that are held here, for the lock checker.
+    #[cfg(debug_assertions)]
+    pub locks: crate::lock::check::Held,
 }
 
 pub const SCRATCH: usize = offset_of!(PerCpu, scratch);
@@ -50,6 +55,9 @@ impl PerCpu {
             current: RefCell::new(None),
             previous: RefCell::new(None),
             root: RefCell::new(None),
+            handlers: Cell::new(0),
+            #[cfg(debug_assertions)]
+            locks: crate::lock::check::Held::new(),
         }
     }
 
@@ -90,6 +98,44 @@ pub fn preempt_on() {
     // SAFETY: as above.
     unsafe { asm!("dec dword ptr gs:[{}]", const PREEMPT, options(nostack)) };
 }
+
+/// What the lock checker asks.
+#[cfg(debug_assertions)]
+mod checked {
+    use super::this;
+    use crate::lock::check::Held;
+    use crate::x86_64::{msr, task};
+
+    fn undisturbed<T>(act: impl FnOnce() -> T) -> T {
+        let was_on = msr::interrupts_off();
+        let value = act();
+        if was_on {
+            msr::interrupts_on();
+        }
+        value
+    }
+
+    pub fn with_cpu_locks<T>(act: impl FnOnce(&Held) -> T) -> T {
+        undisturbed(|| act(&this().locks))
+    }
+
+    /// `None` before the first task.
+    pub fn with_task_locks<T>(act: impl FnOnce(&Held) -> T) -> Option<T> {
+        task::with_current(|task| act(&task.locks))
+    }
+
+    pub fn in_interrupt() -> bool {
+        undisturbed(|| this().handlers.get() != 0)
+    }
+
+    /// Nothing takes a lock before this CPU has its data.
+    pub fn has_cpu_locks() -> bool {
+        true
+    }
+}
+
+#[cfg(debug_assertions)]
+pub use checked::{has_cpu_locks, in_interrupt, with_cpu_locks, with_task_locks};
 
 #[inline]
 pub fn preempt_depth() -> u32 {

@@ -62,6 +62,9 @@ pub struct Task {
     user: UnsafeCell<Option<UserState>>,
     root: SpinLock<Option<Arc<Root>>>,
     entry: SpinLock<Option<Entry>>,
+    /// Sleeping locks that it holds, for the lock checker; its CPU's alone.
+    #[cfg(debug_assertions)]
+    pub(super) locks: crate::lock::check::Held,
 }
 
 // SAFETY: `sp` and `user` are touched only by the CPU that set `on_cpu` (acquire) until it clears it (release).
@@ -89,6 +92,8 @@ impl Task {
             user: UnsafeCell::new(user),
             root: SpinLock::new(root),
             entry: SpinLock::new(Some(entry)),
+            #[cfg(debug_assertions)]
+            locks: crate::lock::check::Held::new(),
         })
     }
 
@@ -106,12 +111,14 @@ impl Task {
             user: UnsafeCell::new(None),
             root: SpinLock::new(None),
             entry: SpinLock::new(None),
+            #[cfg(debug_assertions)]
+            locks: crate::lock::check::Held::new(),
         }
     }
 }
 
 /// The task of this CPU as a plain reference, for code that finishes before anything can switch.
-fn with_current<T>(act: impl FnOnce(&Task) -> T) -> Option<T> {
+pub(super) fn with_current<T>(act: impl FnOnce(&Task) -> T) -> Option<T> {
     let was_on = msr::interrupts_off();
     let value = percpu::this().current.borrow().as_ref().map(|current| act(current.task()));
     if was_on {

@@ -16,7 +16,7 @@ use super::{apic, kmap, msr, percpu};
 use crate::addr::{PAGE_SIZE, Virt};
 use crate::cpu::{IrqGuard, PreemptGuard};
 use crate::cpuset::CpuSet;
-use crate::lock::IrqLock;
+use crate::lock::{IrqLock, check};
 use crate::paging::Root;
 
 /// Pages that are forgotten one by one; with more, everything is.
@@ -140,6 +140,7 @@ pub fn serve() {
 
 /// Asks `others` and waits until they have done it. This CPU is not among them, and its task stays on it.
 fn shoot(others: &CpuSet, what: What) {
+    check::may_wait_for_cpus();
     let mine = &remote(percpu::cpu_id()).flushes;
     for cpu in others.iter() {
         if remote(cpu).flushes.ask(what) {

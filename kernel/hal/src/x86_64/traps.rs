@@ -276,7 +276,14 @@ pub fn fault_access(error: u64) -> Access {
 
 /// Handles a vector of the interrupt range. Runs with interrupts off.
 pub fn interrupt(vector: u64) {
-    match vector as u8 {
+    let cpu = percpu::this();
+    cpu.handlers.set(cpu.handlers.get() + 1);
+    handle(vector as u8);
+    cpu.handlers.set(cpu.handlers.get() - 1);
+}
+
+fn handle(vector: u8) {
+    match vector {
         apic::TIMER => {
             irq::count(Local::Timer);
             apic::end_of_interrupt();

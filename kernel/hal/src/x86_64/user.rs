@@ -2,6 +2,7 @@
 
 use super::{layout, msr, traps};
 use crate::addr::Virt;
+use crate::lock::check;
 use crate::user::{Registers, Trap, USER_FLAGS};
 
 #[inline]
@@ -14,6 +15,7 @@ pub fn run_user(regs: &mut Registers, wanted: impl FnOnce() -> bool) -> Trap {
         regs.vector = 13;
         return Trap::Exception { vector: 13, error: 0 };
     }
+    check::nothing_held("a program is entered");
     msr::interrupts_off();
     if wanted() {
         msr::interrupts_on();

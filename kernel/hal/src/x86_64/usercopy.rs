@@ -42,12 +42,14 @@ user_fixups_end:
 
     .text
     // rdi: address; returns the value in eax and 0 in edx, or 1 in edx.
+    .global user_load_u32
 user_load_u32:
     xor edx, edx
 user_load_u32_at:
     mov eax, [rdi]
     ret
     // rdi: address, esi: old, ecx: new; returns the value found and 0 in edx, or 1 in edx.
+    .global user_exchange_u32
 user_exchange_u32:
     xor edx, edx
     mov eax, esi

@@ -4,12 +4,15 @@
 //! [`SpinLock`] and [`IrqLock`] spin; their holders neither sleep nor touch user memory. [`TryLock`] and [`TryRwLock`]
 //! never wait: the sync room builds sleeping locks on them.
 
+pub mod check;
+
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::cpu::{self, IrqGuard, PreemptGuard};
+use check::{Class, Kind};
 
 /// A value with at most one user at a time; asking never waits.
 pub struct TryLock<T: ?Sized> {
@@ -177,47 +180,74 @@ impl<T: ?Sized> Drop for WriteGuard<'_, T> {
     }
 }
 
+/// Tells the checker that a spinning lock, known by its address, is given back.
+struct Checked(usize);
+
+impl Drop for Checked {
+    #[inline]
+    fn drop(&mut self) {
+        check::released(Kind::Irq, self.0);
+    }
+}
+
 macro_rules! spinning {
-    ($(#[$doc:meta])* $name:ident, $guard:ident, $hold:ty) => {
+    ($(#[$doc:meta])* $name:ident, $guard:ident, $hold:ty, $kind:expr) => {
         $(#[$doc])*
-        pub struct $name<T: ?Sized>(TryLock<T>);
+        pub struct $name<T: ?Sized> {
+            class: Class,
+            cell: TryLock<T>,
+        }
 
         impl<T> $name<T> {
+            #[cfg_attr(debug_assertions, track_caller)]
             pub const fn new(value: T) -> $name<T> {
-                $name(TryLock::new(value))
+                $name { class: Class::here(), cell: TryLock::new(value) }
             }
 
             pub fn into_inner(self) -> T {
-                self.0.into_inner()
+                self.cell.into_inner()
             }
         }
 
         impl<T: ?Sized> $name<T> {
             #[inline]
+            #[cfg_attr(debug_assertions, track_caller)]
             pub fn lock(&self) -> $guard<'_, T> {
                 let hold = <$hold>::new();
+                check::wanted(self.class, $kind, self.address());
                 loop {
-                    if let Some(value) = self.0.try_lock() {
-                        return $guard { value, _hold: hold };
+                    if let Some(value) = self.cell.try_lock() {
+                        check::taken(self.class, $kind, self.address());
+                        return $guard { value, _checked: Checked(self.address()), _hold: hold };
                     }
-                    while self.0.is_held() {
+                    while self.cell.is_held() {
                         cpu::relax();
                     }
                 }
             }
 
             #[inline]
+            #[cfg_attr(debug_assertions, track_caller)]
             pub fn try_lock(&self) -> Option<$guard<'_, T>> {
                 let hold = <$hold>::new();
-                self.0.try_lock().map(|value| $guard { value, _hold: hold })
+                let value = self.cell.try_lock()?;
+                check::taken(self.class, $kind, self.address());
+                Some($guard { value, _checked: Checked(self.address()), _hold: hold })
             }
 
             pub fn get_mut(&mut self) -> &mut T {
-                self.0.get_mut()
+                self.cell.get_mut()
+            }
+
+            /// What tells it from other locks.
+            #[inline]
+            fn address(&self) -> usize {
+                (&raw const self.cell).addr()
             }
         }
 
         impl<T: Default> Default for $name<T> {
+            #[cfg_attr(debug_assertions, track_caller)]
             fn default() -> Self {
                 $name::new(T::default())
             }
@@ -232,6 +262,7 @@ macro_rules! spinning {
         /// Sole use of the value. Fields drop in order: first the value is given back, then the CPU.
         pub struct $guard<'a, T: ?Sized> {
             value: TryGuard<'a, T>,
+            _checked: Checked,
             _hold: $hold,
         }
 
@@ -254,10 +285,10 @@ macro_rules! spinning {
 
 spinning! {
     /// A spinning lock for state that interrupt handlers never touch. The holder is not preempted.
-    SpinLock, SpinGuard, PreemptGuard
+    SpinLock, SpinGuard, PreemptGuard, Kind::Spin
 }
 
 spinning! {
     /// A spinning lock for state that interrupt handlers touch too. The holder runs with interrupts off.
-    IrqLock, IrqLockGuard, IrqGuard
+    IrqLock, IrqLockGuard, IrqGuard, Kind::Irq
 }

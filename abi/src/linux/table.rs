@@ -346,11 +346,11 @@ calls! {
     280 UTIMENSAT utimensat, Full, (dirfd: DirFd, path: Path, times: In(S::TimespecPair), flags: Flags(F::At)) -> Zero;
     281 EPOLL_PWAIT epoll_pwait, Full, (epfd: Fd, events: OutArray(S::EpollEvent, 2), maxevents: Int, timeout: Int, sigmask: In(S::Sigset), sigsetsize: Size) -> Count;
     282 SIGNALFD signalfd, Missing, (fd: Fd, mask: In(S::Sigset), sizemask: Size) -> Fd;
-    283 TIMERFD_CREATE timerfd_create, Missing, (clockid: One(F::Clock), flags: Flags(F::Timerfd)) -> Fd;
+    283 TIMERFD_CREATE timerfd_create, Full, (clockid: One(F::Clock), flags: Flags(F::Timerfd)) -> Fd;
     284 EVENTFD eventfd, Full, (initval: UInt) -> Fd;
     285 FALLOCATE fallocate, Partial, (fd: Fd, mode: Flags(F::Fallocate), offset: Offset, len: Offset) -> Zero, "what the file system can: files in memory reserve and punch holes";
-    286 TIMERFD_SETTIME timerfd_settime, Missing, (fd: Fd, flags: Flags(F::TimerFlags), new_value: In(S::Itimerspec), old_value: Out(S::Itimerspec)) -> Zero;
-    287 TIMERFD_GETTIME timerfd_gettime, Missing, (fd: Fd, value: Out(S::Itimerspec)) -> Zero;
+    286 TIMERFD_SETTIME timerfd_settime, Full, (fd: Fd, flags: Flags(F::TimerFlags), new_value: In(S::Itimerspec), old_value: Out(S::Itimerspec)) -> Zero;
+    287 TIMERFD_GETTIME timerfd_gettime, Full, (fd: Fd, value: Out(S::Itimerspec)) -> Zero;
     288 ACCEPT4 accept4, Missing, (sockfd: Fd, addr: SockaddrOut(2), addrlen: InOut(S::Int), flags: Flags(F::SocketType)) -> Fd;
     289 SIGNALFD4 signalfd4, Missing, (fd: Fd, mask: In(S::Sigset), sizemask: Size, flags: Flags(F::Signalfd)) -> Fd;
     290 EVENTFD2 eventfd2, Full, (initval: UInt, flags: Flags(F::Eventfd)) -> Fd;

@@ -46,6 +46,7 @@ const FAMILIES: &[&[(u32, Handler)]] = &[
     crate::storage::CALLS,
     crate::system::CALLS,
     crate::time::CALLS,
+    crate::timer_files::CALLS,
     crate::transfer::CALLS,
     crate::xattr::CALLS,
 ];

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use core::time::Duration;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::{CAPABILITY_VERSION_3, arch_prctl as arch, persona, prctl as option};
@@ -12,6 +13,7 @@ use kernel_cap::Rights;
 use kernel_fs::Credentials;
 use kernel_hal::addr::Virt;
 use kernel_hal::{task, usermem};
+use kernel_process::thread::TIMER_SLACK;
 use kernel_sync::SpinLock;
 
 use crate::call::{Call, CallResult, Handler};
@@ -405,10 +407,14 @@ fn prctl(call: &mut Call<'_>) -> CallResult {
             Ok(usize::from(process.no_new_privileges.load(Ordering::Relaxed)))
         }
         option::PR_SET_TIMERSLACK => {
-            thread.timer_slack.store(if value == 0 { 50_000 } else { value }, Ordering::Relaxed);
+            if let Some(kernel) = thread.kernel() {
+                kernel.set_timer_slack(if value == 0 { TIMER_SLACK } else { Duration::from_nanos(value) });
+            }
             Ok(0)
         }
-        option::PR_GET_TIMERSLACK => Ok(thread.timer_slack.load(Ordering::Relaxed) as usize),
+        option::PR_GET_TIMERSLACK => {
+            Ok(thread.kernel().map_or(TIMER_SLACK, |kernel| kernel.timer_slack()).as_nanos() as usize)
+        }
         option::PR_GET_TID_ADDRESS => {
             call.write(Virt(value), &thread.clear_tid.load(Ordering::Relaxed))?;
             Ok(0)

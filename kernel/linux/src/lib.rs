@@ -40,6 +40,7 @@ mod stat;
 mod storage;
 mod system;
 mod time;
+mod timer_files;
 mod transfer;
 mod wait;
 mod xattr;

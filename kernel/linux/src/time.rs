@@ -1,5 +1,6 @@
 //! Clocks and sleeping.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use aios_abi::Errno;
@@ -12,7 +13,7 @@ use kernel_hal::addr::Virt;
 use kernel_hal::time::{self, Instant, now};
 use kernel_process::signal;
 use kernel_process::thread::Restart;
-use kernel_sync::{WaitError, pause};
+use kernel_sync::{WaitError, WaitQueue, pause};
 
 use crate::call::{Call, CallResult, Handler};
 
@@ -81,6 +82,10 @@ fn clock_getres(call: &mut Call<'_>) -> CallResult {
     Ok(0)
 }
 
+/// How often the wall clock was set, and who sleeps until a time on it.
+static SETTINGS: AtomicU64 = AtomicU64::new(0);
+static SLEEPERS: WaitQueue = WaitQueue::new();
+
 /// Sets the wall clock and what programs read it from.
 fn set_wall_clock(call: &Call<'_>, since_1970: u64) -> CallResult {
     if call.thread.credentials().euid != 0 {
@@ -89,6 +94,9 @@ fn set_wall_clock(call: &Call<'_>, since_1970: u64) -> CallResult {
     call.process().domain().check(Rights::CLOCK, "setting the clock")?;
     time::set_wall_clock(Duration::from_nanos(since_1970));
     kernel_process::exec::update_vdso();
+    SETTINGS.fetch_add(1, Ordering::SeqCst);
+    SLEEPERS.wake_all();
+    kernel_fs::event::wall_clock_was_set();
     Ok(0)
 }
 
@@ -191,6 +199,20 @@ fn sleep(call: &mut Call<'_>, deadline: Instant, number: Option<u32>, remaining:
     }
 }
 
+/// Sleeps until a time on the wall clock, wherever that moves to meanwhile.
+fn sleep_until(at: Duration) -> CallResult {
+    loop {
+        let settings = SETTINGS.load(Ordering::SeqCst);
+        let deadline = now() + at.saturating_sub(time::wall_clock());
+        let moved = || (SETTINGS.load(Ordering::SeqCst) != settings).then_some(());
+        match SLEEPERS.wait_until_deadline(Some(deadline), moved) {
+            Ok(()) => {}
+            Err(WaitError::TimedOut) => return Ok(0),
+            Err(WaitError::Interrupted) => return Err(Errno::ERESTARTNOHAND),
+        }
+    }
+}
+
 fn nanosleep(call: &mut Call<'_>) -> CallResult {
     let remaining = call.ptr(1);
     if let Some(restart) = signal::restarted(call.thread) {
@@ -221,7 +243,8 @@ fn clock_nanosleep(call: &mut Call<'_>) -> CallResult {
     if flags & TIMER_ABSTIME == 0 {
         return sleep(call, now() + Duration::from_nanos(nanos), Some(nr::CLOCK_NANOSLEEP), remaining);
     }
-    let deadline =
-        if wall { now() + Duration::from_nanos(nanos).saturating_sub(time::wall_clock()) } else { Instant(nanos) };
-    sleep(call, deadline, None, Virt(0))
+    if wall {
+        return sleep_until(Duration::from_nanos(nanos));
+    }
+    sleep(call, Instant(nanos), None, Virt(0))
 }

@@ -56,13 +56,14 @@ pub struct Thread {
     pub parent_death_signal: AtomicU32,
     /// `SCHED_*`.
     pub policy: AtomicU32,
-    /// `PR_SET_TIMERSLACK`, in nanoseconds.
-    pub timer_slack: AtomicU64,
     /// This thread alone ends (`exit(2)`); the reason is the process's if it is the last.
     ending: SpinLock<Option<ExitReason>>,
     _hold: Hold,
     _charge: KernelCharge,
 }
+
+/// How much later than asked for a program's waits may end, unless it says otherwise (`PR_SET_TIMERSLACK`); as on Linux.
+pub const TIMER_SLACK: Duration = Duration::from_micros(50);
 
 /// What a new thread begins with.
 pub(crate) struct Parts {
@@ -101,7 +102,6 @@ impl Thread {
             vfork: SpinLock::new(None),
             parent_death_signal: AtomicU32::new(0),
             policy: AtomicU32::new(0),
-            timer_slack: AtomicU64::new(50_000),
             ending: SpinLock::new(None),
             _hold: parts.hold,
             _charge: parts.charge,
@@ -128,6 +128,8 @@ impl Thread {
     }
 
     pub(crate) fn set_kernel(&self, kernel: Arc<kernel_sched::Thread>) {
+        let maker = Thread::current().and_then(|maker| maker.kernel.get().cloned());
+        kernel.set_timer_slack(maker.map_or(TIMER_SLACK, |maker| maker.timer_slack()));
         self.kernel.set(kernel);
     }
 

@@ -202,13 +202,14 @@ pub(crate) fn park(deadline: Option<Instant>, interruptible: bool) {
         status.state = State::Parked;
     }
     count(&me.parks);
-    match deadline {
-        None => switch_from(&me),
-        Some(deadline) => {
-            let timer = timer::add(deadline, me.clone());
+    match (deadline, &me.timer) {
+        (Some(deadline), Some(timer)) => {
+            timer.set(deadline, me.timer_slack(), me.clone());
             switch_from(&me);
-            timer::cancel(timer);
+            timer.cancel();
         }
+        // An idle thread, which has no timer, waits for nothing.
+        _ => switch_from(&me),
     }
 }
 

@@ -13,6 +13,7 @@ use kernel_hal::task::{self, HasTask, Task, UserState};
 use kernel_sync::{IrqLock, SpinLock, Wake};
 
 use crate::queue;
+use crate::timer::Timer;
 
 /// Where a thread is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +54,10 @@ pub struct Thread {
     pub(crate) yields: AtomicU64,
     /// The object of the room above that this thread runs for.
     owner: SpinLock<Option<Arc<dyn Any + Send + Sync>>>,
+    /// For waits that end by themselves; an idle thread has none.
+    pub(crate) timer: Option<Timer>,
+    /// How much later than asked for such waits may end, nanoseconds.
+    slack: AtomicU64,
     _place: Option<queue::Place>,
 }
 
@@ -83,8 +88,8 @@ impl Thread {
             queue::exit as task::End
         });
         let task = Task::new(begin, user, root).map_err(|_| Errno::ENOMEM)?;
-        let place = queue::reserve()?;
-        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone(), Some(place))))
+        let means = (queue::reserve()?, Timer::new()?);
+        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone(), Some(means))))
     }
 
     pub(crate) fn idle() -> Arc<Thread> {
@@ -100,8 +105,9 @@ impl Thread {
         name: String,
         owner: Option<Arc<dyn Any + Send + Sync>>,
         this: Weak<Thread>,
-        place: Option<queue::Place>,
+        means: Option<(queue::Place, Timer)>,
     ) -> Thread {
+        let (place, timer) = means.unzip();
         Thread {
             task,
             this,
@@ -114,8 +120,19 @@ impl Thread {
             parks: AtomicU64::new(0),
             yields: AtomicU64::new(0),
             owner: SpinLock::new(owner),
+            timer,
+            slack: AtomicU64::new(0),
             _place: place,
         }
+    }
+
+    /// How much later than asked for its waits may end, so that one interrupt serves several.
+    pub fn timer_slack(&self) -> Duration {
+        Duration::from_nanos(self.slack.load(Ordering::Relaxed))
+    }
+
+    pub fn set_timer_slack(&self, slack: Duration) {
+        self.slack.store(u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Lets it run for the first time.

@@ -1,10 +1,13 @@
-//! Files that only tell of events: counters (`eventfd(2)`) and sets of watched files (`epoll(7)`).
+//! Files that only tell of events: counters (`eventfd(2)`), timers (`timerfd_create(2)`) and sets of watched files
+//! (`epoll(7)`).
 
 mod counter;
 mod epoll;
+mod timer;
 
 pub use counter::create as counter;
 pub use epoll::{Epoll, Event, Interest};
+pub use timer::{Setting, TimerFile, wall_clock_was_set};
 
 use alloc::sync::Arc;
 

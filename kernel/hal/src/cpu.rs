@@ -3,6 +3,7 @@
 use core::marker::PhantomData;
 
 use crate::machine;
+use crate::once::Once;
 
 /// CPUs that data structures have room for.
 pub const MAX_CPUS: usize = 256;
@@ -110,6 +111,22 @@ impl Drop for PreemptGuard {
     #[inline]
     fn drop(&mut self) {
         machine::preempt_on();
+    }
+}
+
+static INTERRUPTED: Once<fn(bool)> = Once::new();
+
+/// Installs what is called at the end of each interrupt that came while the kernel ran with interrupts on. It is told
+/// whether the interrupted task may be switched away, that is, holds no [`PreemptGuard`]; it may then call
+/// [`switch_to`](crate::task::switch_to). Called once at start-up.
+pub fn set_preemption(handler: fn(bool)) {
+    INTERRUPTED.set(handler);
+}
+
+#[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "on the hosted machine nothing is interrupted"))]
+pub(crate) fn interrupted(may_switch: bool) {
+    if let Some(handler) = INTERRUPTED.get() {
+        handler(may_switch);
     }
 }
 

@@ -71,13 +71,16 @@ pub fn read_cr2() -> u64 {
     value
 }
 
+/// The flag of interrupts (SDM 1 §3.4.3.3).
+pub const INTERRUPTS_ON: u64 = 1 << 9;
+
 /// Turns interrupts off and tells whether they were on.
 #[inline]
 pub fn interrupts_off() -> bool {
     let flags: u64;
     // SAFETY: the stack is balanced again at the end; turning interrupts off is always allowed in the kernel.
     unsafe { asm!("pushfq", "pop {}", "cli", out(reg) flags) };
-    flags & (1 << 9) != 0
+    flags & INTERRUPTS_ON != 0
 }
 
 #[inline]

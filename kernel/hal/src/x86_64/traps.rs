@@ -322,7 +322,12 @@ extern "C" fn kernel_trap(frame: &mut Registers) {
     }
     match frame.vector {
         PAGE_FAULT => kernel_page_fault(frame),
-        vector if vector >= 32 => interrupt(vector),
+        vector if vector >= 32 => {
+            interrupt(vector);
+            if frame.rflags & msr::INTERRUPTS_ON != 0 {
+                crate::cpu::interrupted(percpu::preempt_depth() == 0);
+            }
+        }
         NMI => {
             irq::count(Local::NonMaskable);
             panic::stop_if_asked();
@@ -338,7 +343,7 @@ fn kernel_page_fault(frame: &mut Registers) {
         let what = if stack::is_guard(address.0) { "kernel stack overflow" } else { "page fault in the kernel" };
         panic!("{what}: address {address}, at {:#x}, error {:#x}", frame.rip, frame.error);
     };
-    let interrupts = frame.rflags & 0x200 != 0;
+    let interrupts = frame.rflags & msr::INTERRUPTS_ON != 0;
     assert!(
         interrupts && percpu::preempt_depth() == 0,
         "user memory touched under a spinning lock, at {:#x}",

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use super::panic::Stopped;
 use super::tlb::Flushes;
 use crate::cpu::MAX_CPUS;
 
@@ -10,9 +11,11 @@ pub struct Remote {
     /// The number of its local APIC.
     pub apic: AtomicU32,
     pub flushes: Flushes,
+    pub stopped: Stopped,
 }
 
-static REMOTE: [Remote; MAX_CPUS] = [const { Remote { apic: AtomicU32::new(0), flushes: Flushes::new() } }; MAX_CPUS];
+static REMOTE: [Remote; MAX_CPUS] =
+    [const { Remote { apic: AtomicU32::new(0), flushes: Flushes::new(), stopped: Stopped::new() } }; MAX_CPUS];
 
 /// CPUs that run the kernel: numbers below it are in use.
 static RUNNING: AtomicUsize = AtomicUsize::new(1);

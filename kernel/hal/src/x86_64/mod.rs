@@ -19,6 +19,7 @@ mod serial;
 mod smp;
 mod stack;
 mod start;
+mod symbols;
 mod task;
 mod tlb;
 mod trampoline;
@@ -36,7 +37,7 @@ pub use features::{hwcap, identification, rdtscp as programs_read_number};
 pub use fpu::{FpuArea, FpuState};
 pub use kmap::{map_device, read_device, write_device};
 pub use msr::{interrupts_off, interrupts_on, wait_for_interrupt};
-pub use panic::{halt, set_symbols};
+pub use panic::halt;
 pub use percpu::{cpu_id, preempt_depth, preempt_off, preempt_on};
 #[cfg(debug_assertions)]
 pub use percpu::{has_cpu_locks, in_interrupt, with_cpu_locks, with_task_locks};
@@ -49,6 +50,7 @@ pub use serial::log_bytes;
 pub use smp::{call_on, start_cpus};
 pub use stack::{can_trim as can_trim_stacks, trim as trim_stacks};
 pub use start::{cpu_limit, entropy};
+pub use symbols::set_symbols;
 pub use task::{
     Task, adopt_task, current_task, fs_base, gs_base, load_fpu, save_fpu, set_fs_base, set_gs_base, set_root,
     switch_task, take_previous_task,

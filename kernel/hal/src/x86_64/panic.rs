@@ -1,60 +1,22 @@
-//! The end: what failed, where, and how the kernel got there, to both serial ports; then the machine stops.
+//! The end: what failed, where, and how the kernel got there, to both serial ports, with what every other processor did;
+//! then the machine stops.
 
 use core::arch::asm;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use super::{apic, cpus, msr, percpu, phys, ports, serial};
-use crate::once::Once;
+use super::cpus::{cpu_count, remote};
+use super::{apic, msr, percpu, phys, ports, serial, symbols};
+use crate::user::Registers;
 
-/// Sorted function addresses and names, as the build wrote them.
-static SYMBOLS: Once<&'static [u8]> = Once::new();
+/// QEMU's debug exit device; writing `v` ends QEMU with status `2v + 1`.
+const EXIT_PORT: u16 = 0xf4;
+
 /// The CPU that panics.
 static PANICKING: AtomicUsize = AtomicUsize::new(NOBODY);
 const NOBODY: usize = usize::MAX;
 /// The machine halts, in order.
 static HALTING: AtomicBool = AtomicBool::new(false);
-/// QEMU's debug exit device; writing `v` ends QEMU with status `2v + 1`.
-const EXIT_PORT: u16 = 0xf4;
-
-const MAGIC: &[u8; 8] = b"AIOSSYM1";
-
-/// Takes the symbol table: magic, count, then pairs of 32-bit words (address less the image's base, offset of the
-/// name from the end of the pairs), then names that end with NUL. Malformed tables only cost names.
-pub fn set_symbols(table: &'static [u8]) -> bool {
-    let fits = table.starts_with(MAGIC) && SYMBOLS.get().is_none();
-    if fits {
-        SYMBOLS.set(table);
-    }
-    fits
-}
-
-fn word(table: &[u8], at: usize) -> Option<u32> {
-    let bytes = table.get(at..at.checked_add(4)?)?;
-    Some(u32::from_le_bytes(bytes.try_into().ok()?))
-}
-
-/// The function that holds `address`, and the offset in it.
-fn symbol(address: u64) -> Option<(&'static str, u64)> {
-    let table = SYMBOLS.get()?;
-    let count = word(table, 8)? as usize;
-    let target = u32::try_from(address.checked_sub(super::layout::KERNEL)?).ok()?;
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if word(table, 12 + middle * 8)? <= target {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    let row = 12 + low.checked_sub(1)? * 8;
-    let names = table.get(12 + count * 8..)?;
-    let name = names.get(word(table, row + 4)? as usize..)?;
-    let end = name.iter().position(|byte| *byte == 0)?;
-    Some((core::str::from_utf8(name.get(..end)?).ok()?, u64::from(target - word(table, row)?)))
-}
-
 struct BothPorts;
 
 impl Write for BothPorts {
@@ -65,30 +27,57 @@ impl Write for BothPorts {
     }
 }
 
-/// Follows the chain of frame pointers.
-fn backtrace(out: &mut impl Write) {
-    let mut frame: u64;
-    // SAFETY: reads a register.
-    unsafe { asm!("mov {}, rbp", out(reg) frame, options(nostack, nomem, preserves_flags)) };
-    for depth in 0..48 {
-        // Frame pointers are only followed on kernel stacks and in the image, upwards.
-        if !frame.is_multiple_of(8) || frame < super::layout::STACKS {
-            break;
+/// Where a processor was when another stopped it.
+pub struct Stopped {
+    stopped: AtomicBool,
+    /// It ran a program.
+    program: AtomicBool,
+    rip: AtomicU64,
+    rbp: AtomicU64,
+}
+
+impl Stopped {
+    pub const fn new() -> Stopped {
+        Stopped {
+            stopped: AtomicBool::new(false),
+            program: AtomicBool::new(false),
+            rip: AtomicU64::new(0),
+            rbp: AtomicU64::new(0),
         }
-        // SAFETY: a frame pointer on a mapped stack; were it wild, the fault would panic again and end here.
-        let (next, address) =
-            unsafe { ((frame as *const u64).read_volatile(), (frame as *const u64).add(1).read_volatile()) };
-        if address < super::layout::KERNEL {
-            break;
-        }
-        let _ = match symbol(address) {
-            Some((name, offset)) => writeln!(out, "  {depth:2} {address:#x} {name}+{offset:#x}"),
-            None => writeln!(out, "  {depth:2} {address:#x}"),
+    }
+
+    fn print(&self, out: &mut impl Write, cpu: usize) {
+        let rip = self.rip.load(Ordering::Relaxed);
+        let answers = self.stopped.load(Ordering::Acquire);
+        let program = self.program.load(Ordering::Relaxed);
+        let _ = match (answers, program) {
+            (false, _) => writeln!(out, "CPU {cpu} does not answer"),
+            (true, true) => writeln!(out, "CPU {cpu} ran a program, at {rip:#x}"),
+            (true, false) => writeln!(out, "CPU {cpu}:"),
         };
-        if next <= frame {
-            break;
+        if program || !answers {
+            return;
         }
-        frame = next;
+        symbols::print(out, 0, rip);
+        symbols::backtrace(out, self.rbp.load(Ordering::Relaxed), 1);
+    }
+}
+
+/// Counter ticks that the others are given to stop: some tens of milliseconds on any machine.
+const PATIENCE: u64 = 200_000_000;
+
+/// Stops the others where they are, so that what follows is not mixed with theirs. Those that do not answer are left.
+fn stop_others() {
+    let count = cpu_count();
+    if count == 1 {
+        return;
+    }
+    apic::send_nmi_to_others();
+    let start = msr::read_tsc();
+    let me = percpu::cpu_id();
+    let all = || (0..count).all(|cpu| cpu == me || remote(cpu).stopped.stopped.load(Ordering::Acquire));
+    while !all() && msr::read_tsc().saturating_sub(start) < PATIENCE {
+        core::hint::spin_loop();
     }
 }
 
@@ -103,25 +92,34 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         serial::log_bytes(b"panic while panicking\n");
         stop();
     }
-    // The others stop where they are, so that the words below are not mixed with theirs.
-    if cpus::cpu_count() > 1 {
-        apic::send_nmi_to_others();
-    }
+    stop_others();
     let mut out = BothPorts;
     // The ports do not fail.
     let _ = match info.location() {
         Some(place) => writeln!(out, "\nkernel panic on CPU {}: {} ({place})", me, info.message()),
         None => writeln!(out, "\nkernel panic on CPU {}: {}", me, info.message()),
     };
-    backtrace(&mut out);
+    let frame: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) frame, options(nostack, nomem, preserves_flags)) };
+    symbols::backtrace(&mut out, frame, 0);
+    for cpu in (0..cpu_count()).filter(|cpu| *cpu != me) {
+        remote(cpu).stopped.print(&mut out, cpu);
+    }
     crate::console::last_words(format_args!("{} frames of RAM; stopped", phys::frame_count()));
     stop();
 }
 
 /// For the non-maskable interrupt: stops this CPU when another panics or halts the machine.
-pub fn stop_if_asked() {
+pub fn stop_if_asked(interrupted: &Registers, program: bool) {
+    let me = percpu::cpu_id();
     let panicking = PANICKING.load(Ordering::SeqCst);
-    if HALTING.load(Ordering::SeqCst) || panicking != NOBODY && panicking != percpu::cpu_id() {
+    if HALTING.load(Ordering::SeqCst) || panicking != NOBODY && panicking != me {
+        let place = &remote(me).stopped;
+        place.rip.store(interrupted.rip, Ordering::Relaxed);
+        place.rbp.store(interrupted.rbp, Ordering::Relaxed);
+        place.program.store(program, Ordering::Relaxed);
+        place.stopped.store(true, Ordering::Release);
         msr::halt();
     }
 }
@@ -130,9 +128,7 @@ pub fn stop_if_asked() {
 pub fn halt() -> ! {
     msr::interrupts_off();
     HALTING.store(true, Ordering::SeqCst);
-    if cpus::cpu_count() > 1 {
-        apic::send_nmi_to_others();
-    }
+    stop_others();
     msr::halt();
 }
 

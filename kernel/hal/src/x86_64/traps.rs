@@ -330,7 +330,7 @@ extern "C" fn kernel_trap(frame: &mut Registers) {
         }
         NMI => {
             irq::count(Local::NonMaskable);
-            panic::stop_if_asked();
+            panic::stop_if_asked(frame, false);
             crate::console::line(format_args!("NMI at {:#x}", frame.rip));
         }
         vector => panic!("{} in the kernel at {:#x}, error {:#x}", name(vector), frame.rip, frame.error),

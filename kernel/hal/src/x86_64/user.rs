@@ -42,7 +42,7 @@ pub fn run_user(regs: &mut Registers, wanted: impl FnOnce() -> bool) -> Trap {
             Trap::Interrupt
         }
         traps::NMI => {
-            super::panic::stop_if_asked();
+            super::panic::stop_if_asked(regs, true);
             msr::interrupts_on();
             crate::console::line(format_args!("NMI in user mode at {:#x}", regs.rip));
             Trap::Interrupt

@@ -10,6 +10,7 @@ mod cpio;
 mod exec;
 mod firmware;
 mod guest;
+mod help;
 mod image;
 mod machine;
 mod manifest;
@@ -32,7 +33,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// Build, boot, test and measure AIOS.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = help::ALL)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -41,22 +42,27 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Compile the kernel, the UEFI loader and the first process into target/aios
+    #[command(after_help = help::BUILD)]
     Build(build::Arguments),
     /// Boot AIOS in QEMU and run the agent of a directory, or an interactive shell
     ///
-    /// Ends with the agent's exit code (128 + signal when it was killed), with 124 when the time was over, with 125 when
-    /// the system failed. The kernel's log is in target/aios/run.log, those of earlier
-    /// runs in target/aios/logs. Keys go to the guest; Ctrl-A x ends the machine.
+    /// Shows the agent's console live and ends with its exit code. The kernel's log is in target/aios/run.log, those of
+    /// earlier runs are in target/aios/logs.
+    #[command(after_help = help::RUN)]
     Run(run::Arguments),
     /// Run the tests, on the host and booted
+    #[command(after_help = help::TEST)]
     Test(suites::Arguments),
     /// Measure AIOS against Linux in the same machine
+    #[command(after_help = help::BENCH)]
     Bench(bench::Arguments),
-    /// Check formatting, lints, licences of dependencies, and that `unsafe` stays in kernel/hal
+    /// Check formatting, lints, licences, documents, and that `unsafe` stays in kernel/hal
+    #[command(after_help = help::CHECK)]
     Check,
     /// Assemble a root file system from Debian packages into target/aios/images
+    #[command(after_help = help::IMAGE)]
     Image(image::Arguments),
-    /// Remove everything that was built
+    /// Remove everything that was built: the whole target directory, images and logs included
     Clean,
 }
 

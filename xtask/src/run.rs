@@ -27,31 +27,31 @@ pub struct Arguments {
     /// Directory with an agent.toml; without it an interactive shell
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Arguments added to the agent's command
+    /// Arguments added to the agent's command, after `--`
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
-    /// Host directory that the guest sees as /share, writable
+    /// Host directory that the guest sees as /share, writable; without it the one that the manifest names, if it does
     #[arg(long, value_name = "HOST_DIR")]
     share: Option<PathBuf>,
-    /// Number of CPUs
+    /// Number of CPUs, 1 to 255
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
     smp: u32,
     /// Word for the kernel's command line, for example clocksource=hpet (may be given several times)
     #[arg(long, value_name = "WORD")]
     word: Vec<String>,
-    /// Memory, for example 512M or 2G
+    /// Memory: a whole number of MiB (M, the default unit) or GiB (G)
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = machine::parse_memory)]
     memory: String,
     /// How the kernel is started
     #[arg(long, value_enum, default_value_t)]
     firmware: Firmware,
-    /// Wait for a debugger before the first instruction
+    /// Wait for a debugger on port 1234 of this machine before the first instruction
     #[arg(long)]
     gdb: bool,
-    /// End the machine after so many seconds
+    /// End the machine after so many seconds; without it, never
     #[arg(long, value_name = "S")]
     timeout: Option<u64>,
-    /// Log every system call, as strace does
+    /// Write every system call into the log, as strace does
     #[arg(long)]
     trace: bool,
     /// Show the kernel's log (on standard error) while the machine runs
@@ -60,7 +60,7 @@ pub struct Arguments {
     /// Image to use instead of the one that the manifest names
     #[arg(long, value_name = "NAME")]
     image: Option<String>,
-    /// Run a kernel that was compiled without optimisation
+    /// Run a kernel that was compiled without optimisation, with debug assertions and overflow checks
     #[arg(long)]
     debug: bool,
 }

@@ -21,16 +21,17 @@ use crate::machine::Machine;
 use crate::paths;
 use crate::programs::{self, Link};
 use crate::progress::Step;
+use crate::usage;
 use guest::Values;
 use table::Row;
 
 /// What to measure.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Measure only this row (may be given several times)
+    /// Measure only this row (may be given several times); without it, all
     #[arg(long, value_name = "ROW")]
     only: Vec<String>,
-    /// Also write the rows to a file as JSON
+    /// Also write the rows to a file as JSON: a list of {name, unit, aios, linux, linux_tuned, ratio}
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Measure wall time in nanoseconds instead of instructions; it varies from run to run
@@ -84,7 +85,11 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
     let rows = rows(aios, linux, tuned, arguments.wall);
     for name in &arguments.only {
         if !rows.iter().any(|row| row.name == *name) {
-            bail!("there is no row `{name}`, or no system could run it{}", complaints(&systems, &results));
+            let complaints = complaints(&systems, &results);
+            if complaints.is_empty() {
+                return Err(usage::wrong(format!("there is no row `{name}`")));
+            }
+            bail!("no system could run the row `{name}`{complaints}");
         }
     }
     let shown: Vec<Row> =

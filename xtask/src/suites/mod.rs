@@ -31,13 +31,13 @@ use crate::{progress, usage};
 /// Which tests to run.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Run only this suite (may be given several times)
+    /// Run only this suite (may be given several times); without it, all but `fuzz`
     #[arg(long, value_name = "NAME")]
     suite: Vec<String>,
     /// List the suites and end
     #[arg(long)]
     list: bool,
-    /// Also run the fuzz targets, each for a short while
+    /// Also run the fuzz targets, each for ten seconds
     #[arg(long)]
     fuzz: bool,
     /// Boot the kernel with its own checks: assertions, overflow, the lock checker

@@ -23,8 +23,8 @@ pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<i32
     let (kind, text) = match (killed, reason) {
         (Some(why), _) => (ExitKind::Killed, format!("{}: killed, reason {why}", agent.domain().name())),
         (None, ExitReason { out_of_memory: true, .. }) => {
-            let limit = agent.domain().memory().limit().saturating_mul(PAGE_SIZE);
-            (ExitKind::Limit, format!("{}: out of memory at its limit of {} KiB", agent.domain().name(), limit / 1024))
+            let why = exhausted(agent.domain().memory().limit(), kernel_mm::stats().total);
+            (ExitKind::Limit, format!("{}: out of memory {why}", agent.domain().name()))
         }
         (None, ExitReason { fault: Some(fault), .. }) => {
             record.fault = *fault;
@@ -42,4 +42,22 @@ pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<i32
     }
     set_field_text(&mut record.reason, &text);
     record
+}
+
+/// What had no more memory: an agent that may have `limit` frames, or a machine that has `total`.
+fn exhausted(limit: usize, total: usize) -> String {
+    let (whose, frames) = if limit < total { ("its", limit) } else { ("the machine's", total) };
+    format!("at {whose} limit of {} KiB", frames * (PAGE_SIZE / 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exhausted;
+
+    #[test]
+    fn the_limit_that_is_named_is_the_one_that_was_reached() {
+        assert_eq!(exhausted(16384, 131072), "at its limit of 65536 KiB");
+        assert_eq!(exhausted(32768, 2048), "at the machine's limit of 8192 KiB");
+        assert_eq!(exhausted(usize::MAX, 2048), "at the machine's limit of 8192 KiB");
+    }
 }

@@ -1,5 +1,6 @@
 //! The serial ports as devices: the first is the console of agents, the second the control channel.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use aios_abi::Errno;
@@ -9,7 +10,7 @@ use kernel_fs::file::{File, FileOps, Position};
 use kernel_fs::tty::{self, Tty, TtyPort};
 use kernel_fs::types::DeviceNumber;
 use kernel_fs::vfs::OpenRequest;
-use kernel_hal::console;
+use kernel_hal::{console, cpu};
 use kernel_mm::io::Source;
 
 struct Port(Arc<Uart>);
@@ -56,6 +57,14 @@ pub fn register() {
         log::warn!("no first serial port, so no console");
         return;
     };
+    // A break and `n`: where is every processor?
+    uart.on_command(Box::new(|byte| {
+        let known = byte == b'n';
+        if known {
+            cpu::dump_all();
+        }
+        known
+    }));
     let terminal = Tty::new(Arc::new(Port(uart.clone())));
     tty::register("ttyS0", DeviceNumber::new(4, 64), &terminal);
     tty::register("console", DeviceNumber::new(5, 1), &terminal);

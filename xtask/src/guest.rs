@@ -109,7 +109,7 @@ pub struct Guest {
     readers: usize,
     ended_at: Option<Instant>,
     /// Removed when the guest has gone.
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 enum Raw {
@@ -154,7 +154,7 @@ impl Guest {
             seen: 0,
             readers: 3,
             ended_at: None,
-            _scratch: scratch,
+            scratch,
         })
     }
 
@@ -192,6 +192,34 @@ impl Guest {
     /// Whether QEMU has gone and all it wrote was taken.
     pub fn is_over(&self) -> bool {
         self.readers == 0 && self.pending.is_none()
+    }
+
+    /// Gives QEMU one of its monitor's commands, such as `nmi`, and returns what that prints.
+    ///
+    /// # Errors
+    /// When QEMU does not take it.
+    pub fn monitor(&self, command: &str) -> Result<String> {
+        let stream = UnixStream::connect(self.scratch.dir.join(machine::MONITOR)).context("QEMU takes no commands")?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut answers = BufReader::new(stream.try_clone()?).lines();
+        let mut ask = |request: serde_json::Value| -> Result<serde_json::Value> {
+            writeln!(&stream, "{request}")?;
+            loop {
+                let line = answers.next().context("QEMU gave no answer")??;
+                let mut answer: serde_json::Value = serde_json::from_str(&line)?;
+                if let Some(error) = answer.get("error") {
+                    bail!("QEMU refuses `{command}`: {error}");
+                }
+                // Events and the greeting come in between.
+                if let Some(value) = answer.get_mut("return") {
+                    return Ok(value.take());
+                }
+            }
+        };
+        ask(serde_json::json!({"execute": "qmp_capabilities"}))?;
+        let arguments = serde_json::json!({"command-line": command});
+        let printed = ask(serde_json::json!({"execute": "human-monitor-command", "arguments": arguments}))?;
+        Ok(printed.as_str().unwrap_or_default().to_owned())
     }
 
     /// Types `bytes` on the console. They wait in the serial port until the guest takes them.

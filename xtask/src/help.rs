@@ -29,7 +29,8 @@ Exit codes:
   125        the agent could not be started, or the system failed
 A line on standard error tells the last four from an agent that exits with the same code.
 
-Keys: all go to the guest, Ctrl-C too. Ctrl-A x ends the machine, Ctrl-A Ctrl-A types a Ctrl-A.
+Keys: all go to the guest, Ctrl-C too. Ctrl-A x ends the machine, Ctrl-A n has every processor write to the
+log where it is, Ctrl-A Ctrl-A types a Ctrl-A.
 
 Examples:
   cargo xtask run                                    an interactive shell

@@ -30,6 +30,8 @@ pub enum Firmware {
 /// Names of the sockets behind the two serial ports.
 pub const COM1: &str = "com1";
 pub const COM2: &str = "com2";
+/// Name of the socket behind which QEMU takes commands (QMP).
+pub const MONITOR: &str = "monitor";
 
 /// Port that a debugger connects to.
 pub const GDB_PORT: u16 = 1234;
@@ -148,6 +150,9 @@ impl Machine {
         packages::ensure(packages::EMULATOR)?;
         let mut qemu = emulator();
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"]);
+        let mut monitor = option("unix:", &dir.join(MONITOR));
+        monitor.push_str(",server=on,wait=off");
+        qemu.arg("-qmp").arg(monitor);
         qemu.args(["-machine", "q35", "-m", &self.memory, "-smp", &self.cpus.to_string()]);
         self.processor(&mut qemu);
         for id in [COM1, COM2] {

@@ -217,12 +217,18 @@ impl Typist {
     fn pass_on(&mut self, keys: &Receiver<Vec<u8>>, guest: &Guest) -> bool {
         loop {
             match keys.try_recv() {
-                Ok(bytes) if self.on_terminal => match self.keys.take(&bytes) {
-                    Typed::Quit => return true,
-                    // Before the agent is there nobody else would hear a Ctrl-C.
-                    Typed::Bytes(bytes) if !self.ready && bytes.contains(&3) => return true,
-                    Typed::Bytes(bytes) => self.held.extend(bytes),
-                },
+                Ok(bytes) if self.on_terminal => {
+                    for typed in self.keys.take(&bytes) {
+                        match typed {
+                            Typed::Quit => return true,
+                            // Before the agent is there nobody else would hear a Ctrl-C.
+                            Typed::Bytes(bytes) if !self.ready && bytes.contains(&3) => return true,
+                            Typed::Bytes(bytes) => self.held.extend(bytes),
+                            // One that does not arrive leaves nothing to see in the log, and that is seen.
+                            Typed::Interrupt => drop(guest.monitor("nmi")),
+                        }
+                    }
+                }
                 // The end of a pipe is a Ctrl-D at the start of a line; a second one, for a last line without its end.
                 Ok(bytes) if bytes.is_empty() => match self.held.last() {
                     Some(b'\n') | None => self.held.push(4),

@@ -46,22 +46,34 @@ pub enum Typed {
     Bytes(Vec<u8>),
     /// Ctrl-A x: end the machine.
     Quit,
+    /// Ctrl-A n: a non-maskable interrupt, upon which every processor tells where it is.
+    Interrupt,
 }
 
-/// Finds `Ctrl-A x` (end the machine) and `Ctrl-A Ctrl-A` (a Ctrl-A for the guest) in what is typed.
+/// Finds `Ctrl-A x` (end the machine), `Ctrl-A n` (non-maskable interrupt) and `Ctrl-A Ctrl-A` (a Ctrl-A for the guest) in
+/// what is typed.
 #[derive(Default)]
 pub struct Keys {
     escaped: bool,
 }
 
 impl Keys {
-    /// Takes what was typed; returns what to do.
-    pub fn take(&mut self, typed: &[u8]) -> Typed {
+    /// Takes what was typed; returns what to do, in this order.
+    pub fn take(&mut self, typed: &[u8]) -> Vec<Typed> {
+        let mut done = Vec::new();
         let mut bytes = Vec::with_capacity(typed.len());
         for &byte in typed {
             match (self.escaped, byte) {
                 (false, ESCAPE) => self.escaped = true,
-                (true, b'x' | b'X') => return Typed::Quit,
+                (true, b'x' | b'X') => {
+                    done.push(Typed::Quit);
+                    return done;
+                }
+                (true, b'n' | b'N') => {
+                    self.escaped = false;
+                    done.push(Typed::Bytes(std::mem::take(&mut bytes)));
+                    done.push(Typed::Interrupt);
+                }
                 (true, ESCAPE) => {
                     self.escaped = false;
                     bytes.push(ESCAPE);
@@ -73,7 +85,8 @@ impl Keys {
                 (false, other) => bytes.push(other),
             }
         }
-        Typed::Bytes(bytes)
+        done.push(Typed::Bytes(bytes));
+        done
     }
 }
 
@@ -83,11 +96,13 @@ mod tests {
 
     #[test]
     fn the_escape_key_works_across_reads() {
+        let bytes = |text: &[u8]| Typed::Bytes(text.to_vec());
         let mut keys = Keys::default();
-        assert_eq!(keys.take(b"ls\r"), Typed::Bytes(b"ls\r".to_vec()));
-        assert_eq!(keys.take(b"\x01"), Typed::Bytes(vec![]));
-        assert_eq!(keys.take(b"\x01b"), Typed::Bytes(b"\x01b".to_vec()));
-        assert_eq!(keys.take(b"\x01"), Typed::Bytes(vec![]));
-        assert_eq!(keys.take(b"x"), Typed::Quit);
+        assert_eq!(keys.take(b"ls\r"), [bytes(b"ls\r")]);
+        assert_eq!(keys.take(b"\x01"), [bytes(b"")]);
+        assert_eq!(keys.take(b"\x01b"), [bytes(b"\x01b")]);
+        assert_eq!(keys.take(b"a\x01nb"), [bytes(b"a"), Typed::Interrupt, bytes(b"b")]);
+        assert_eq!(keys.take(b"\x01"), [bytes(b"")]);
+        assert_eq!(keys.take(b"xyz"), [Typed::Quit]);
     }
 }

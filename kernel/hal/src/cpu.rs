@@ -41,6 +41,12 @@ pub fn identification(leaf: u32, subleaf: u32) -> [u32; 4] {
     machine::identification(leaf, subleaf)
 }
 
+/// Has every CPU write to the log where it is: registers and, in the kernel, how it got there. For people who look for what
+/// keeps a machine busy; not more often than once a second.
+pub fn dump_all() {
+    machine::dump_cpus();
+}
+
 /// Tells the processor that the caller spins.
 #[inline]
 pub fn relax() {

@@ -1,11 +1,11 @@
 //! The machine's own devices, seen from a shell: which interrupt controllers work, what counts, and what tells the time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
 use super::{Report, booted};
-use crate::guest::Guest;
+use crate::guest::{End, Guest};
 use crate::machine::Machine;
 
 /// How long the shell may take to answer, under emulation.
@@ -64,6 +64,7 @@ const TIME: &[(&str, &str)] = &[
 /// Boots for each case.
 pub fn run(report: &mut Report) -> Result<()> {
     let machine = booted::shell("base")?;
+    report.each(&EVENTS, |event| event.name.to_owned(), outside);
     let cases: Vec<(&Case, Machine)> = CASES
         .iter()
         .map(|case| (case, case.words.iter().fold(machine.clone(), |machine, word| machine.word(*word))))
@@ -90,6 +91,76 @@ fn session(case: &Case, machine: &Machine) -> Result<()> {
     };
     if let Err(error) = steps(&mut guest) {
         bail!("{error:#}\nthe log ends with:\n{}", guest.last_lines(15));
+    }
+    Ok(())
+}
+
+/// Something that comes from outside the machine, and what the log must say then.
+struct Event {
+    name: &'static str,
+    cpus: u32,
+    command: &'static str,
+    /// Does the machine go on?
+    survives: bool,
+    log: &'static [&'static str],
+}
+
+const EVENTS: [Event; 3] = [
+    Event {
+        name: "every processor tells where it is",
+        cpus: 3,
+        command: "nmi",
+        survives: true,
+        log: &["non-maskable interrupt from outside", "CPU 0 in", "CPU 1 in", "CPU 2 in", "run_idle"],
+    },
+    Event {
+        name: "a machine check that nobody suffers from is told",
+        cpus: 1,
+        // Processor, bank, status (valid, enabled, address), global status (may go on), address, misc.
+        command: "mce 0 5 0xb4000000000000c2 0x5 0x12340 0",
+        survives: true,
+        log: &[
+            "machine check: bank 5: memory controller error in scrubbing, channel 2, not corrected",
+            "address 0x12340",
+        ],
+    },
+    Event {
+        name: "a fatal machine check names its bank",
+        cpus: 1,
+        command: "mce 0 9 0xb600000000000814 0x4 0x56780 0",
+        survives: false,
+        log: &["machine check: bank 9: bus error", "kernel panic on CPU 0: machine check at", "bank 9"],
+    },
+];
+
+fn outside(event: &Event) -> Result<()> {
+    let mut guest = Guest::start(&booted::shell("base")?.cpus(event.cpus))?;
+    let result = strike(event, &mut guest);
+    result.map_err(|error| anyhow::anyhow!("{error:#}\nthe log ends with:\n{}", guest.last_lines(40)))
+}
+
+fn strike(event: &Event, guest: &mut Guest) -> Result<()> {
+    guest.wait_for_agent(ANSWER)?;
+    guest.expect("# ", ANSWER)?;
+    let printed = guest.monitor(event.command)?;
+    if !printed.trim().is_empty() {
+        bail!("QEMU says: {printed}");
+    }
+    if event.survives {
+        guest.send(b"echo al''ive\r");
+        guest.expect("alive", ANSWER)?;
+        guest.expect("# ", ANSWER)?;
+    } else if !matches!(guest.finish(ANSWER)?, End::Panic(_)) {
+        bail!("the machine did not panic");
+    }
+    // Processors tell in any order, and may take their time.
+    let deadline = Instant::now() + ANSWER;
+    for text in event.log {
+        while !guest.last_lines(LOG).contains(text) {
+            if guest.next(deadline).is_none() && (guest.is_over() || Instant::now() >= deadline) {
+                bail!("the log does not say '{text}'");
+            }
+        }
     }
     Ok(())
 }

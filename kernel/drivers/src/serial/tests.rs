@@ -206,6 +206,22 @@ fn breaks_and_garbled_bytes_are_counted_and_dropped() {
 }
 
 #[test]
+fn a_break_and_a_character_command_the_kernel() {
+    let (model, uart) = machine(16, &[]);
+    let commands = Arc::new(Mutex::new(Vec::new()));
+    let list = commands.clone();
+    uart.on_command(std::boxed::Box::new(move |byte| {
+        list.lock().expect("commands").push(byte);
+        byte == b'n'
+    }));
+    let broken = (0, 0x18);
+    arrive(&model, [(b'n', 0), broken, (b'n', 0), (b'n', 0), broken, (b'y', 0), broken, broken].into_iter());
+    arrive(&model, [(b'n', 0), (b'z', 0)].into_iter());
+    assert_eq!(read(&uart, 4), b"nnyz", "what is no command is input");
+    assert_eq!(*commands.lock().expect("commands"), b"nyn");
+}
+
+#[test]
 fn an_absent_port_is_not_a_uart() {
     hosted::init(64 << 20);
     assert!(Uart::new((0x7000, 15)).is_none());

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use kernel_hal::irq::{self, Claim};
 use kernel_hal::port::Ports;
-use kernel_sync::{IrqLock, Mutex, WaitQueue};
+use kernel_sync::{IrqLock, Mutex, Once, WaitQueue};
 
 use super::ring::Ring;
 
@@ -88,7 +88,14 @@ struct Shared {
     output: WaitQueue,
     /// Whether the interrupt line reaches the kernel.
     interrupts: AtomicBool,
+    /// The last thing that came was a break.
+    broken: AtomicBool,
+    on_command: Once<Command>,
 }
+
+/// Called, with interrupts off, with the character that came right after a break. True when that was a command to the
+/// kernel and no input.
+pub type Command = Box<dyn Fn(u8) -> bool + Send + Sync>;
 
 /// A serial port at 115200 baud, 8 bits, no parity.
 pub struct Uart {
@@ -111,6 +118,8 @@ impl Uart {
             input: Arc::default(),
             output: WaitQueue::new(),
             interrupts: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            on_command: Once::new(),
         });
         shared.set_up();
         let handler = shared.clone();
@@ -161,6 +170,11 @@ impl Uart {
             registers.enable(enabled);
             None
         });
+    }
+
+    /// Lets whoever sits at the line command the kernel: by a break and a character. Called once.
+    pub fn on_command(&self, command: Command) {
+        self.shared.on_command.set(command);
     }
 
     /// Takes input that has come; returns how many bytes. One caller at a time.
@@ -263,7 +277,9 @@ impl Shared {
                 return (received, errors);
             }
             let byte = registers.ports.in8(DATA);
-            if status & (BREAK | FRAMING | PARITY) == 0 {
+            if status & (BREAK | FRAMING | PARITY) != 0 {
+                self.broken.store(status & BREAK != 0, Ordering::Relaxed);
+            } else if !(self.broken.swap(false, Ordering::Relaxed) && self.commands(byte)) {
                 received |= self.ring.push(byte);
             }
         }
@@ -272,6 +288,10 @@ impl Shared {
         registers.enable(0);
         registers.enable(enabled);
         (received, errors)
+    }
+
+    fn commands(&self, byte: u8) -> bool {
+        self.on_command.get().is_some_and(|command| command(byte))
     }
 
     /// Takes input again after the ring was full.

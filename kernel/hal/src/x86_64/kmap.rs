@@ -16,6 +16,9 @@ use crate::paging::{Table, bits};
 /// Uncached memory type through the page attribute table's default entry 3 (SDM 3A §12.12.4).
 const UNCACHED: u64 = 1 << 3 | 1 << 4;
 
+/// An entry above the last level that maps memory itself.
+const LARGE: u64 = 1 << 7;
+
 static TABLES: IrqLock<()> = IrqLock::new(());
 static NEXT_DEVICE: IrqLock<u64> = IrqLock::new(DEVICES);
 
@@ -67,6 +70,22 @@ pub fn unmap(va: u64) {
         table[(va >> 12 & 511) as usize].store(0, Ordering::Release);
         invalidate(va);
     }
+}
+
+/// Whether an address of the kernel's half can be read now. Takes no lock: tables below the root are never removed.
+pub fn is_mapped(va: u64) -> bool {
+    let mut table = phys::kernel_root();
+    for level in (0..=3).rev() {
+        let entry = table[(va >> (12 + 9 * level) & 511) as usize].load(Ordering::Relaxed);
+        if entry & bits::PRESENT == 0 {
+            return false;
+        }
+        if level == 0 || entry & LARGE != 0 {
+            return true;
+        }
+        table = phys::table(Phys(entry & bits::ADDRESS).pfn());
+    }
+    false
 }
 
 /// Maps device registers and returns their address.

@@ -10,7 +10,9 @@ mod gdt;
 mod heap;
 mod kmap;
 mod layout;
+mod mce;
 mod msr;
+mod nmi;
 mod panic;
 mod percpu;
 mod phys;
@@ -37,6 +39,7 @@ pub use features::{hwcap, identification, rdtscp as programs_read_number};
 pub use fpu::{FpuArea, FpuState};
 pub use kmap::{map_device, read_device, write_device};
 pub use msr::{interrupts_off, interrupts_on, wait_for_interrupt};
+pub use nmi::dump_cpus;
 pub use panic::halt;
 pub use percpu::{cpu_id, preempt_depth, preempt_off, preempt_on};
 #[cfg(debug_assertions)]

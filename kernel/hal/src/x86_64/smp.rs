@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::percpu::PerCpu;
 use super::stack::KernelStack;
 use super::trampoline::{Start, Trampoline};
-use super::{apic, clock, cpus, features, gdt, msr, percpu, phys, traps};
+use super::{apic, clock, cpus, features, gdt, mce, msr, percpu, phys, traps};
 use crate::cpu::{self, IrqGuard, MAX_CPUS};
 use crate::cpuset::CpuSet;
 use crate::lock::SpinLock;
@@ -97,6 +97,7 @@ extern "C" fn begin(cpu: u64) -> ! {
     traps::load();
     features::init();
     percpu::number_for_programs();
+    mce::init();
     apic::init_this_cpu();
     clock::start_timer();
     cpus::set_running(number + 1);

@@ -2,7 +2,7 @@
 
 use aios_abi::boot::{BootError, PhysRead, RawBoot, method, multiboot2, native, pvh};
 
-use super::{apic, clock, features, gdt, kmap, msr, percpu, phys, serial, traps};
+use super::{apic, clock, features, gdt, kmap, mce, msr, percpu, phys, serial, traps};
 use crate::boot::Boot;
 use crate::lock::TryLock;
 use crate::once::Once;
@@ -51,6 +51,7 @@ pub extern "C" fn start(info: u64, loader: u32, image: u64) -> ! {
     // SAFETY: as above; interrupts are off and no exception has used the stacks yet.
     unsafe { (*tables).set_exception_stacks(stacks) };
     percpu::number_for_programs();
+    mce::init();
     apic::init();
     clock::begin(start_tsc);
     match BOOT.get() {

@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use super::layout;
+use super::{kmap, layout};
 use crate::once::Once;
 
 /// Sorted function addresses and names, as the build wrote them.
@@ -59,10 +59,12 @@ pub fn print(out: &mut impl Write, depth: usize, address: u64) {
 pub fn backtrace(out: &mut impl Write, mut frame: u64, depth: usize) {
     for depth in depth..48 {
         // Frame pointers are only followed on kernel stacks and in the image, upwards.
-        if !frame.is_multiple_of(8) || frame < layout::STACKS {
+        let readable = frame >= layout::STACKS && kmap::is_mapped(frame) && kmap::is_mapped(frame.wrapping_add(8));
+        if !frame.is_multiple_of(8) || !readable {
             break;
         }
-        // SAFETY: a frame pointer on a mapped stack; were it wild, the fault would panic again and end here.
+        // SAFETY: 1. Both words are aligned and in kernel memory that is mapped. 2. They are only printed and followed with
+        // the same checks, so any value will do.
         let (next, address) =
             unsafe { ((frame as *const u64).read_volatile(), (frame as *const u64).add(1).read_volatile()) };
         if address < layout::KERNEL {

@@ -11,7 +11,7 @@
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
 
-use super::{apic, clock, features, gdt, layout, msr, panic, percpu, smp, stack, tlb, usercopy};
+use super::{apic, clock, features, gdt, layout, mce, msr, nmi, percpu, smp, stack, tlb, usercopy};
 use crate::addr::Virt;
 use crate::irq::{self, Local, pic};
 use crate::user::Registers;
@@ -328,10 +328,9 @@ extern "C" fn kernel_trap(frame: &mut Registers) {
                 crate::cpu::interrupted(percpu::preempt_depth() == 0);
             }
         }
-        NMI => {
-            irq::count(Local::NonMaskable);
-            panic::stop_if_asked(frame, false);
-            crate::console::line(format_args!("NMI at {:#x}", frame.rip));
+        NMI => nmi::handle(frame, false),
+        MACHINE_CHECK => {
+            mce::handle(frame.rip, false);
         }
         vector => panic!("{} in the kernel at {:#x}, error {:#x}", name(vector), frame.rip, frame.error),
     }

@@ -1,6 +1,6 @@
 //! Running a program: the safe call around the entry and exit code.
 
-use super::{layout, msr, traps};
+use super::{layout, mce, msr, nmi, traps};
 use crate::addr::Virt;
 use crate::lock::check;
 use crate::user::{Registers, Trap, USER_FLAGS};
@@ -42,14 +42,18 @@ pub fn run_user(regs: &mut Registers, wanted: impl FnOnce() -> bool) -> Trap {
             Trap::Interrupt
         }
         traps::NMI => {
-            super::panic::stop_if_asked(regs, true);
+            nmi::handle(regs, true);
             msr::interrupts_on();
-            crate::console::line(format_args!("NMI in user mode at {:#x}", regs.rip));
             Trap::Interrupt
+        }
+        traps::MACHINE_CHECK => {
+            let goes_on = mce::handle(regs.rip, true);
+            msr::interrupts_on();
+            if goes_on { Trap::Interrupt } else { Trap::Exception { vector: traps::MACHINE_CHECK as u8, error: 0 } }
         }
         vector => {
             msr::interrupts_on();
-            if vector == traps::MACHINE_CHECK || vector == traps::DOUBLE_FAULT {
+            if vector == traps::DOUBLE_FAULT {
                 panic!("{} in user mode at {:#x}", traps::name(vector), regs.rip);
             }
             Trap::Exception { vector: vector as u8, error: regs.error }

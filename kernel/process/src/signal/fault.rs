@@ -42,6 +42,8 @@ fn exception_info(vector: u8, pc: u64) -> Option<Siginfo> {
         11 | 12 => Siginfo::kernel(SIGBUS),
         16 | 19 => Siginfo::fault(SIGFPE, float_code(vector == 19)?, pc),
         17 => Siginfo::fault(SIGBUS, bus_code::BUS_ADRALN, 0),
+        // What the program was about to use is broken.
+        18 => Siginfo::fault(SIGBUS, bus_code::BUS_MCEERR_AR, 0),
         _ => Siginfo { code: si_code::SI_KERNEL, ..Siginfo::kernel(SIGSEGV) },
     })
 }
@@ -196,6 +198,7 @@ mod tests {
         assert_eq!(seen(13), Some((SIGSEGV, si_code::SI_KERNEL, 0)));
         assert_eq!(seen(12), Some((SIGBUS, si_code::SI_KERNEL, 0)));
         assert_eq!(seen(17), Some((SIGBUS, bus_code::BUS_ADRALN, 0)));
+        assert_eq!(seen(18), Some((SIGBUS, bus_code::BUS_MCEERR_AR, 0)));
     }
 
     #[test]

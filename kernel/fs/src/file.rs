@@ -5,7 +5,7 @@
 
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::{open, seek};
@@ -123,6 +123,8 @@ pub struct File {
     writable: bool,
     flags: AtomicU32,
     offset: Mutex<u64>,
+    /// The position as the last call left it, for those who look from outside: the lock may be held by themselves.
+    shown: AtomicU64,
     /// Advisory locks were taken with it.
     locked: AtomicBool,
     /// `F_SETOWN`: a process, or minus a process group.
@@ -142,6 +144,7 @@ impl File {
             writable: usable && access != open::O_RDONLY,
             flags: AtomicU32::new(kept),
             offset: Mutex::new(0),
+            shown: AtomicU64::new(0),
             locked: AtomicBool::new(false),
             owner: AtomicI32::new(0),
         })
@@ -220,7 +223,7 @@ impl File {
             return Err(Errno::EBADF);
         }
         match self.ops.position() {
-            Position::Kept => self.ops.read(self, &mut self.offset.lock(), sink),
+            Position::Kept => self.at_position(|offset| self.ops.read(self, offset, sink)),
             _ => self.ops.read(self, &mut 0, sink),
         }
     }
@@ -231,7 +234,7 @@ impl File {
             return Err(Errno::EBADF);
         }
         match self.ops.position() {
-            Position::Kept => self.ops.write(self, &mut self.offset.lock(), source),
+            Position::Kept => self.at_position(|offset| self.ops.write(self, offset, source)),
             _ => self.ops.write(self, &mut 0, source),
         }
     }
@@ -293,7 +296,10 @@ impl File {
             Position::Ignored | Position::Still => return Ok(0),
             Position::Kept => {}
         }
-        let mut position = self.offset.lock();
+        self.at_position(|position| self.seek_from(position, offset, whence))
+    }
+
+    fn seek_from(&self, position: &mut u64, offset: i64, whence: u32) -> Result<u64, Errno> {
         let base = match whence {
             seek::SEEK_SET => 0,
             seek::SEEK_CUR => *position,
@@ -310,9 +316,18 @@ impl File {
         Ok(*position)
     }
 
-    /// The position, for `/proc/PID/fdinfo`.
+    /// The position, for `/proc/PID/fdinfo`: as it was before a call that is under way, which may be the one that asks.
     pub fn offset(&self) -> u64 {
-        *self.offset.lock()
+        self.shown.load(Ordering::Relaxed)
+    }
+
+    /// Does what moves the position, alone.
+    #[inline]
+    fn at_position<T>(&self, act: impl FnOnce(&mut u64) -> T) -> T {
+        let mut offset = self.offset.lock();
+        let result = act(&mut offset);
+        self.shown.store(*offset, Ordering::Relaxed);
+        result
     }
 
     /// `getdents64(2)`: lists from the position on, `.` and `..` first.
@@ -326,8 +341,7 @@ impl File {
         if self.path.dentry.is_removed() {
             return Err(Errno::ENOENT);
         }
-        let mut cursor = self.offset.lock();
-        self.ops.read_dir(self, &mut cursor, sink)
+        self.at_position(|cursor| self.ops.read_dir(self, cursor, sink))
     }
 
     pub fn poll(&self, poller: Option<&mut Poller>) -> u32 {

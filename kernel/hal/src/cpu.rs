@@ -50,7 +50,7 @@ pub fn dump_all() {
 /// Tells the processor that the caller spins.
 #[inline]
 pub fn relax() {
-    core::hint::spin_loop();
+    crate::model::spin();
 }
 
 /// Turns interrupts on: for a task that begins, and for a CPU that is ready.

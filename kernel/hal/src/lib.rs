@@ -28,6 +28,7 @@ pub mod lock;
 #[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the hosted machine's hardware does not fail"))]
 mod machine_check;
 pub mod mmio;
+pub mod model;
 pub mod once;
 pub mod paging;
 pub mod port;

@@ -11,6 +11,8 @@
 extern crate alloc;
 
 mod mutex;
+#[cfg(all(test, feature = "model"))]
+mod orders;
 mod park;
 mod rwlock;
 mod wait;

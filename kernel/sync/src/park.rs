@@ -67,9 +67,16 @@ fn parking() -> &'static dyn Parking {
 
 #[cfg(not(target_os = "none"))]
 mod host {
-    use std::sync::{Arc, Condvar, Mutex, PoisonError};
+    use std::sync::PoisonError;
 
-    use kernel_hal::time::{Instant, now};
+    #[cfg(feature = "model")]
+    use shuttle::sync::{Arc, Condvar, Mutex};
+    #[cfg(not(feature = "model"))]
+    use std::sync::{Arc, Condvar, Mutex};
+
+    use kernel_hal::time::Instant;
+    #[cfg(not(feature = "model"))]
+    use kernel_hal::time::now;
 
     use super::{Parking, Waiter};
     use crate::Wake;
@@ -89,7 +96,7 @@ mod host {
         }
     }
 
-    std::thread_local! {
+    kernel_hal::model::thread_local! {
         static CURRENT: Arc<HostTask> = Arc::default();
     }
 
@@ -101,7 +108,14 @@ mod host {
         fn park(&self, deadline: Option<Instant>, _interruptible: bool) {
             let task = CURRENT.with(Arc::clone);
             let mut woken = task.woken.lock().unwrap_or_else(PoisonError::into_inner);
+            // Under the model checker time stands still and a wake that is lost is a deadlock, which it finds.
+            #[cfg(feature = "model")]
+            while !*woken {
+                assert!(deadline.is_none(), "no deadline passes here");
+                woken = task.changed.wait(woken).unwrap_or_else(PoisonError::into_inner);
+            }
             // Virtual time does not pass by itself: a deadline is looked at again each millisecond.
+            #[cfg(not(feature = "model"))]
             while !*woken && deadline.is_none_or(|deadline| now() < deadline) {
                 let wait = std::time::Duration::from_millis(if deadline.is_some() { 1 } else { 1000 });
                 woken = task.changed.wait_timeout(woken, wait).unwrap_or_else(PoisonError::into_inner).0;

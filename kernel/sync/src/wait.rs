@@ -6,8 +6,8 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
+use kernel_hal::model::{AtomicUsize, Ordering, fence};
 use kernel_hal::time::{Instant, now};
 
 use crate::park::{Interrupted, Waiter};
@@ -264,7 +264,7 @@ impl Drop for Poller {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "model")))]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};

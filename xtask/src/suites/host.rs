@@ -11,10 +11,17 @@ use crate::progress::Step;
 /// Runs all host tests; each test function counts as one case.
 pub fn run(report: &mut Report) -> Result<()> {
     let step = Step::new("Host tests");
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(paths::root()).args(["test", "--no-fail-fast", "--color=never"]);
-    let output = cargo.output().context("cannot start cargo")?;
+    cargo_test(report, &[])?;
     drop(step);
+    let _step = Step::new("Locks and waiting, under every kind of order");
+    cargo_test(report, &["--package", "kernel-sync", "--features", "model"])
+}
+
+/// Runs `cargo test` with these arguments.
+fn cargo_test(report: &mut Report, arguments: &[&str]) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(paths::root()).args(["test", "--no-fail-fast", "--color=never"]).args(arguments);
+    let output = cargo.output().context("cannot start cargo")?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let mut failures = Vec::new();
     for line in stdout.lines() {

@@ -13,7 +13,7 @@ const CPUS: usize = 8;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-std::thread_local! {
+crate::model::thread_local! {
     static ID: usize = NEXT.fetch_add(1, Ordering::Relaxed) % CPUS;
     static INTERRUPTS_ON: Cell<bool> = const { Cell::new(true) };
     static PREEMPT_DEPTH: Cell<u32> = const { Cell::new(0) };

@@ -9,9 +9,9 @@ pub mod check;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::cpu::{self, IrqGuard, PreemptGuard};
+use crate::model::{AtomicBool, AtomicU32, Ordering};
 use check::{Class, Kind};
 
 /// A value with at most one user at a time; asking never waits.

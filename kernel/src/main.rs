@@ -48,6 +48,7 @@ fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
     kernel_linux::set_trace(start.option("aios.trace").is_some());
     kernel_process::exec::set_randomize(start.option("norandmaps").is_none());
     kernel_process::exec::install_vdso(VDSO);
+    kernel_process::shortage::set_keeper(kernel_agent::make_room);
     kernel_process::register_machine();
     kernel_linux::register_machine(&start.cmdline);
     let hardware = hardware::find(start, acpi);

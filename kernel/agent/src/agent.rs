@@ -13,11 +13,20 @@ use kernel_fs::Namespace;
 use kernel_hal::addr::PAGE_SIZE;
 use kernel_hal::time::{Instant, now};
 use kernel_process::process::State;
-use kernel_process::{ExitReason, Pids, Process, exit};
+use kernel_process::{ExitReason, Pids, Process, exit, shortage};
 use kernel_sync::{Once, SpinLock, WaitQueue};
 
 use crate::state::{self, Event};
 use crate::{record, table};
+
+/// Why something else than its own processes ended an agent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Killed {
+    /// A verb did, for this reason.
+    Verb(i32),
+    /// The machine had no memory left, and the agent held the most: so many bytes.
+    Memory(u64),
+}
 
 pub struct Agent {
     parent: Option<AgentId>,
@@ -27,7 +36,7 @@ pub struct Agent {
     state: SpinLock<AgentState>,
     started: Instant,
     /// Why it was killed, when it was.
-    killed: SpinLock<Option<i32>>,
+    killed: SpinLock<Option<Killed>>,
     exit: SpinLock<Option<AgentExitRecord>>,
     /// How its first process ended, once it has.
     first_end: SpinLock<Option<ExitReason>>,
@@ -99,8 +108,12 @@ impl Agent {
 
     /// Ends it and all it owns, agents it spawned included.
     pub fn kill(&self, reason: i32) -> Result<(), Errno> {
+        self.end(Killed::Verb(reason))
+    }
+
+    pub(crate) fn end(&self, why: Killed) -> Result<(), Errno> {
         self.advance(Event::End)?;
-        *self.killed.lock() = Some(reason);
+        *self.killed.lock() = Some(why);
         self.end_processes();
         Ok(())
     }
@@ -139,6 +152,7 @@ impl Agent {
         *self.exit.lock() = Some(record);
         // Dying since `first_process_ended`.
         let _dead = self.advance(Event::Gone);
+        shortage::given_back();
         match self.parent.and_then(table::find) {
             Some(parent) => parent.children_ended.wake_all(),
             None => table::release(self.id()),

@@ -14,6 +14,7 @@ extern crate alloc;
 mod agent;
 mod failure;
 mod image;
+mod memory;
 mod record;
 mod spawn;
 pub mod state;
@@ -22,6 +23,7 @@ mod table;
 pub use agent::Agent;
 pub use failure::Failure;
 pub use image::make_directory;
+pub use memory::make_room;
 pub use spawn::{Bind, SpawnRequest, spawn, spawn_system};
 pub use table::{find, list, of_process};
 

@@ -4,14 +4,15 @@ use alloc::format;
 use alloc::string::String;
 
 use aios_abi::native::agent::set_field_text;
-use aios_abi::native::{AgentExitRecord, ExitKind};
+use aios_abi::native::{AgentExitRecord, ExitKind, FaultRecord};
 use kernel_hal::addr::PAGE_SIZE;
-use kernel_process::{ExitReason, ExitStatus};
+use kernel_process::{ExitReason, ExitStatus, Short};
 
 use crate::Agent;
+use crate::agent::Killed;
 
-/// Writes how `agent` ended; `killed` is the reason given when a verb ended it.
-pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<i32>, cpu_ns: u64) -> AgentExitRecord {
+/// Writes how `agent` ended; `killed` says why when its own processes did not end it.
+pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<Killed>, cpu_ns: u64) -> AgentExitRecord {
     let mut record = AgentExitRecord {
         id: agent.id().raw(),
         peak_memory: (agent.domain().memory().peak() * PAGE_SIZE) as u64,
@@ -21,10 +22,12 @@ pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<i32
     };
     set_field_text(&mut record.name, agent.domain().name());
     let (kind, text) = match (killed, reason) {
-        (Some(why), _) => (ExitKind::Killed, format!("{}: killed, reason {why}", agent.domain().name())),
-        (None, ExitReason { out_of_memory: true, .. }) => {
-            let why = exhausted(agent.domain().memory().limit(), kernel_mm::stats().total);
-            (ExitKind::Limit, format!("{}: out of memory {why}", agent.domain().name()))
+        (Some(Killed::Verb(why)), _) => (ExitKind::Killed, format!("{}: killed, reason {why}", agent.domain().name())),
+        (Some(Killed::Memory(held)), _) => {
+            (ExitKind::Limit, format!("{}: {MACHINE}; it held the most, {} KiB", agent.domain().name(), held / 1024))
+        }
+        (None, ExitReason { out_of_memory: Some(short), fault, .. }) => {
+            (ExitKind::Limit, format!("{}: {}", agent.domain().name(), shortage_text(agent, *short, fault.as_ref())))
         }
         (None, ExitReason { fault: Some(fault), .. }) => {
             record.fault = *fault;
@@ -44,20 +47,16 @@ pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<i32
     record
 }
 
-/// What had no more memory: an agent that may have `limit` frames, or a machine that has `total`.
-fn exhausted(limit: usize, total: usize) -> String {
-    let (whose, frames) = if limit < total { ("its", limit) } else { ("the machine's", total) };
-    format!("at {whose} limit of {} KiB", frames * (PAGE_SIZE / 1024))
-}
+const MACHINE: &str = "the machine ran out of memory";
 
-#[cfg(test)]
-mod tests {
-    use super::exhausted;
-
-    #[test]
-    fn the_limit_that_is_named_is_the_one_that_was_reached() {
-        assert_eq!(exhausted(16384, 131072), "at its limit of 65536 KiB");
-        assert_eq!(exhausted(32768, 2048), "at the machine's limit of 8192 KiB");
-        assert_eq!(exhausted(usize::MAX, 2048), "at the machine's limit of 8192 KiB");
+/// Which program found no memory, and whose was used up.
+fn shortage_text(agent: &Agent, short: Short, fault: Option<&FaultRecord>) -> String {
+    let who = fault.map_or(String::new(), |fault| format!("{fault}: "));
+    match short {
+        Short::Agent => {
+            let limit = agent.domain().memory().limit().saturating_mul(PAGE_SIZE);
+            format!("{who}the agent is at its limit of {} KiB", limit / 1024)
+        }
+        Short::Machine => format!("{who}{MACHINE}"),
     }
 }

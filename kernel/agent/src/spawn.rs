@@ -15,7 +15,7 @@ use kernel_fs::{Context, Credentials, File, Namespace, Path, device};
 use kernel_process::{Files, Pids, Place, View, exec, jobs};
 
 use crate::state::Event;
-use crate::{Agent, Failure, image, table};
+use crate::{Agent, Failure, image, memory, table};
 
 /// A directory of the spawner that the new agent sees.
 pub struct Bind {
@@ -60,7 +60,8 @@ pub fn spawn(parent: &Arc<Agent>, request: SpawnRequest) -> Result<AgentId, Fail
 }
 
 fn make(id: AgentId, parent: &Arc<Agent>, request: SpawnRequest) -> Result<(), Failure> {
-    let domain = Domain::new(id, request.name, request.rights, request.limits, Some(parent.domain()))?;
+    let limits = Limits { frames: request.limits.frames.min(memory::most_frames()), ..request.limits };
+    let domain = Domain::new(id, request.name, request.rights, limits, Some(parent.domain()))?;
     let pids = Pids::new(domain.clone());
     let namespace = image::namespace(&request.image, &request.binds, &domain, &pids)?;
     let agent = Agent::new(Some(parent.id()), domain, pids, namespace.clone())?;

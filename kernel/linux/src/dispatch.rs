@@ -134,6 +134,10 @@ impl Personality for Linux {
         }
     }
 
+    fn needs_no_memory(&self, call: u64) -> bool {
+        u32::try_from(call).is_ok_and(|call| crate::shortage::CALLS.contains(&call))
+    }
+
     fn report_fault(&self, thread: &Thread, reason: &ExitReason) {
         if let Some(fault) = &reason.fault {
             log::warn!("agent {}: {fault}", thread.process().domain().name());

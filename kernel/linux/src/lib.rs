@@ -34,6 +34,7 @@ mod poll;
 mod process;
 mod random;
 mod select;
+mod shortage;
 mod signal;
 mod socket;
 mod stat;

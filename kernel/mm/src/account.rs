@@ -16,7 +16,7 @@ use kernel_hal::addr::PAGE_SIZE;
 use kernel_hal::frame::{AccountId, OutOfMemory};
 use kernel_sync::{IrqLock, Once};
 
-use crate::frames::gate;
+use crate::frames::{gate, gate_for, gate_for_bytes};
 
 /// Slots are made so many at a time and never moved.
 const CHUNK: usize = 256;
@@ -116,6 +116,17 @@ impl Account {
     /// Sets the limit in frames. Nothing is taken away: an account above its new limit gets no more until it is below.
     pub fn set_limit(&self, frames: usize) {
         self.slot.limit.store(frames, Ordering::Relaxed);
+    }
+
+    /// The most frames that could ever be charged here, as the limits of this account and those above it stand now.
+    pub fn allowance(&self) -> usize {
+        let mut least = self.limit();
+        let mut above = self.parent();
+        while let Some(account) = above {
+            least = least.min(account.limit());
+            above = account.parent();
+        }
+        least
     }
 
     /// Frames that could still be charged here, as the limits of this account and those above it stand now.
@@ -255,7 +266,7 @@ pub struct KernelCharge {
 
 /// Charges `bytes` of kernel objects to `account`: whole pages of their sum.
 pub fn charge_kernel_bytes(account: &Arc<Account>, bytes: usize) -> Result<KernelCharge, Errno> {
-    gate()?;
+    gate_for_bytes(bytes)?;
     let slot = account.slot;
     let before = slot.bytes.fetch_add(bytes, Ordering::Relaxed);
     // Each caller sees its own stretch of the sum, so the pages of all stretches add up to the pages of the sum.
@@ -311,6 +322,7 @@ impl Ledger {
     pub(crate) fn cover(&mut self, entries: usize) -> Result<(), Errno> {
         if entries > self.pages * self.per_page {
             let more = entries.div_ceil(self.per_page) - self.pages;
+            gate_for(more)?;
             charge(self.account.id(), more).map_err(|_| Errno::ENOMEM)?;
             self.pages += more;
         } else if entries + 2 * self.per_page <= self.pages * self.per_page {

@@ -19,7 +19,8 @@ mod space;
 mod testing;
 
 pub use account::{Account, KernelCharge, charge_kernel_bytes};
-pub use frames::{MemoryStats, add_cpu, gate, stats};
+pub use frames::{Headroom, MemoryStats, add_cpu, gate, gate_for_bytes, stats};
+pub use object::reclaim::make_room;
 pub use object::{MemoryObject, PageSource};
 pub use space::{
     AddressSpace, AreaInfo, FaultError, Limits, MapBacking, MapFlags, MapRequest, RemapFlags, STACK_RANDOM_PAGES,

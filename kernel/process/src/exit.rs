@@ -28,17 +28,25 @@ pub struct ExitReason {
     pub status: ExitStatus,
     /// What the processor refused, when that ended it.
     pub fault: Option<FaultRecord>,
-    /// The agent was at its memory limit when the process had to end.
-    pub out_of_memory: bool,
+    /// What had no memory left, when the process had to end for want of it.
+    pub out_of_memory: Option<Short>,
+}
+
+/// Whose memory was used up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Short {
+    /// The agent was at its limit.
+    Agent,
+    Machine,
 }
 
 impl ExitReason {
     pub const fn exited(code: u8) -> ExitReason {
-        ExitReason { status: ExitStatus::Exited(code), fault: None, out_of_memory: false }
+        ExitReason { status: ExitStatus::Exited(code), fault: None, out_of_memory: None }
     }
 
     pub const fn signaled(signal: u32) -> ExitReason {
-        ExitReason { status: ExitStatus::Signaled { signal, core: false }, fault: None, out_of_memory: false }
+        ExitReason { status: ExitStatus::Signaled { signal, core: false }, fault: None, out_of_memory: None }
     }
 }
 

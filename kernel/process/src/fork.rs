@@ -11,15 +11,15 @@ use kernel_hal::addr::Virt;
 use kernel_hal::task::{self, UserState};
 use kernel_hal::user::UserContext;
 use kernel_hal::usermem;
-use kernel_mm::{AddressSpace, charge_kernel_bytes, gate};
+use kernel_mm::{AddressSpace, Headroom, charge_kernel_bytes, gate_for_bytes};
 use kernel_sync::WaitQueue;
 
 use crate::process::{self, Process};
 use crate::thread::{self, Thread};
 use crate::{Pid, run};
 
-/// What a thread costs in kernel memory: stack, extended registers, the objects themselves.
-pub(crate) const THREAD_BYTES: usize = 24 << 10;
+/// What a thread costs in kernel memory: stack, extended registers, the objects themselves, room for its calls.
+pub(crate) const THREAD_BYTES: usize = (24 << 10) + Headroom::BYTES;
 /// What a process costs besides its first thread.
 pub(crate) const PROCESS_BYTES: usize = 4 << 10;
 
@@ -78,12 +78,14 @@ impl VforkDone {
 /// Makes a thread, in this process or a new one, that returns 0 from the same call. Returns its number.
 pub fn clone(parent: &Arc<Thread>, context: &UserContext, request: &CloneRequest) -> Result<Pid, Errno> {
     request.check()?;
-    gate()?;
+    // Most of it is allocated in parts that cannot be refused.
+    gate_for_bytes(THREAD_BYTES + PROCESS_BYTES)?;
     let old = parent.process();
     let space = old.space().ok_or(Errno::ESRCH)?;
     let account = old.domain().memory();
     let hold = old.domain().threads().take(1)?;
     let charge = charge_kernel_bytes(account, THREAD_BYTES)?;
+    let headroom = Headroom::new()?;
     let files = if request.has(flag::CLONE_FILES) { parent.files() } else { parent.files().duplicate()? };
     let place = if request.has(flag::CLONE_FS) { parent.place() } else { parent.place().duplicate() };
     let tid = old.pids().allocate()?;
@@ -103,6 +105,7 @@ pub fn clone(parent: &Arc<Thread>, context: &UserContext, request: &CloneRequest
             clear_tid: if request.has(flag::CLONE_CHILD_CLEARTID) { request.child_tid } else { 0 },
             hold,
             charge,
+            headroom,
         });
         if !request.has(flag::CLONE_VM) {
             thread.rseq.store(parent.rseq.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -25,6 +25,7 @@ mod place;
 pub mod process;
 pub mod rseq;
 pub mod run;
+pub mod shortage;
 pub mod signal;
 #[cfg(test)]
 mod testing;
@@ -32,7 +33,7 @@ pub mod thread;
 mod view;
 pub mod wait;
 
-pub use exit::{ExitReason, ExitStatus};
+pub use exit::{ExitReason, ExitStatus, Short};
 pub use files::{Descriptor, Files};
 pub use fork::{CloneRequest, clone};
 pub use ids::{Pid, Pids};

@@ -2,21 +2,24 @@
 
 use alloc::sync::Arc;
 
+use aios_abi::Errno;
 use kernel_hal::addr::Virt;
 use kernel_hal::user::{Trap, UserContext};
 use kernel_hal::usermem::{self, Access};
-use kernel_mm::FaultError;
+use kernel_mm::{FaultError, gate};
 use kernel_sync::Once;
 
-use crate::exit::{self, ExitReason};
+use crate::exit::{self, ExitReason, Short};
 use crate::process::State;
 use crate::signal::{self, PageFault};
-use crate::{Thread, rseq};
+use crate::{Thread, rseq, shortage};
 
 /// What a program speaks with; the room above that decodes its calls.
 pub trait Personality: Sync {
     /// Handles the call in the registers and leaves the result there.
     fn call(&self, thread: &Arc<Thread>, context: &mut UserContext);
+    /// Whether the call takes no memory that stays, so that it is made also when there is none.
+    fn needs_no_memory(&self, call: u64) -> bool;
     /// A process was ended by what it did; said once.
     fn report_fault(&self, thread: &Thread, reason: &ExitReason);
 }
@@ -51,7 +54,13 @@ pub(crate) fn run(thread: Arc<Thread>, mut context: UserContext) {
         }
         kernel_sched::reschedule();
         match context.run(|| thread.needs_attention() || kernel_sched::need_resched() || rseq::moved(&thread)) {
-            Trap::Syscall => personality.call(&thread, &mut context),
+            Trap::Syscall => {
+                if gate().is_ok() || personality.needs_no_memory(context.regs.rax) || shortage::find_room(&thread) {
+                    personality.call(&thread, &mut context);
+                } else {
+                    context.regs.rax = Errno::ENOMEM.to_return() as u64;
+                }
+            }
             Trap::PageFault { address, access, present } => {
                 page_fault(&thread, &mut context, address, access, present);
                 rseq::interrupted(&thread, &mut context);
@@ -64,6 +73,13 @@ pub(crate) fn run(thread: Arc<Thread>, mut context: UserContext) {
 
 fn page_fault(thread: &Arc<Thread>, context: &mut UserContext, address: Virt, access: Access, present: bool) {
     if let Err(error) = fault(thread, address, access) {
+        if error == FaultError::OutOfMemory
+            && shortage::whose(thread.process()) == Short::Machine
+            && shortage::find_room(thread)
+        {
+            // The program touches the page again.
+            return;
+        }
         signal::memory_fault(thread, context, PageFault { address, access, present }, error);
     }
 }
@@ -79,7 +95,13 @@ fn fault(thread: &Thread, address: Virt, access: Access) -> Result<(), FaultErro
 
 /// Resolves a fault of the kernel's own access to the running program's memory.
 fn resolve(address: Virt, access: Access) -> bool {
-    Thread::current().is_some_and(|thread| fault(&thread, address, access).is_ok())
+    let Some(thread) = Thread::current() else { return false };
+    let result = fault(&thread, address, access);
+    if result == Err(FaultError::OutOfMemory) {
+        // Else the program would be told that it gave a wrong address.
+        signal::out_of_memory(&thread, 0, address);
+    }
+    result.is_ok()
 }
 
 /// Ends the calling thread (`exit(2)`): it leaves at the user boundary.

@@ -10,7 +10,7 @@ use kernel_cap::{Domain, Limits, Rights};
 use kernel_fs::vfs::OpenHow;
 use kernel_fs::{Context, Credentials, Namespace, tmpfs};
 use kernel_mm::io::Source;
-use kernel_mm::{AddressSpace, charge_kernel_bytes};
+use kernel_mm::{AddressSpace, Headroom, charge_kernel_bytes};
 
 use crate::signal::{Handlers, ThreadSignals};
 use crate::{Files, Pids, Place, Process, ResourceLimits, Thread, View, process, thread};
@@ -93,6 +93,7 @@ impl World {
                     clear_tid: 0,
                     hold: domain.threads().take(1).expect("thread"),
                     charge: charge_kernel_bytes(domain.memory(), 0).expect("charge"),
+                    headroom: Headroom::new().expect("headroom"),
                 })
             })
             .collect()

@@ -8,7 +8,7 @@ use aios_abi::Errno;
 use aios_abi::linux::consts::resource::RLIMIT_NOFILE;
 use kernel_cap::Hold;
 use kernel_fs::{Context, Credentials, File};
-use kernel_mm::KernelCharge;
+use kernel_mm::{Headroom, KernelCharge};
 use kernel_sync::{Once, SpinLock};
 
 use crate::exit::ExitReason;
@@ -60,6 +60,7 @@ pub struct Thread {
     ending: SpinLock<Option<ExitReason>>,
     _hold: Hold,
     _charge: KernelCharge,
+    _headroom: Headroom,
 }
 
 /// How much later than asked for a program's waits may end, unless it says otherwise (`PR_SET_TIMERSLACK`); as on Linux.
@@ -77,6 +78,8 @@ pub(crate) struct Parts {
     pub clear_tid: u64,
     pub hold: Hold,
     pub charge: KernelCharge,
+    /// For its calls.
+    pub headroom: Headroom,
 }
 
 impl Thread {
@@ -105,6 +108,7 @@ impl Thread {
             ending: SpinLock::new(None),
             _hold: parts.hold,
             _charge: parts.charge,
+            _headroom: parts.headroom,
         })
     }
 

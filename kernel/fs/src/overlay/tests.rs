@@ -179,7 +179,7 @@ fn copying_up_keeps_attributes_and_costs_only_what_is_kept() {
     let before =
         world.context().walk(None, b"d", WalkFlags::FOLLOW).expect("walk").inode().metadata().expect("metadata");
     // Its contents do not fit, so it cannot be copied; cut off first they need not be.
-    assert_eq!(open_with(&world, b"d/f", open::O_RDWR).err(), Some(Errno::ENOMEM));
+    assert_eq!(open_with(&world, b"d/f", open::O_RDWR).err(), Some(Errno::ENOSPC));
     assert_eq!(content(&world, b"d/f").map(|bytes| bytes.len()), Ok(1 << 16));
     let file = open_with(&world, b"d/f", open::O_RDWR | open::O_TRUNC).expect("open");
     assert_eq!(write(&file, b"small"), Ok(5));

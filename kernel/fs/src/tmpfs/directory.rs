@@ -5,9 +5,9 @@
 //!
 //! Lock order: one directory's lock, or two in the order of inode numbers; then attributes.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use aios_abi::Errno;
 use hashbrown::HashMap;
@@ -68,6 +68,7 @@ impl Directory {
         self.entries.get(place).map(|entry| &entry.node)
     }
 
+    /// Adds a name that is not there; room was [reserved](Directory::reserve), or another name has just gone.
     fn put(&mut self, name: &[u8], node: Arc<Node>, charge: LinkCharge) {
         let name: Arc<[u8]> = Arc::from(name);
         let place = self.next;
@@ -82,8 +83,13 @@ impl Directory {
     }
 
     /// Empties the directory of an inode that goes.
-    pub fn take_all(&mut self) -> Vec<Arc<Node>> {
-        core::mem::take(&mut self.entries).into_values().map(|entry| entry.node).collect()
+    pub fn take_all(&mut self) -> Below {
+        Below { entries: core::mem::take(&mut self.entries), up: None }
+    }
+
+    /// Makes sure that a name can be put.
+    fn reserve(&mut self) -> Result<(), Errno> {
+        self.names.try_reserve(1).map_err(|_| Errno::ENOMEM)
     }
 
     pub fn list(&self, cursor: u64, sink: &mut dyn DirSink) {
@@ -96,6 +102,33 @@ impl Directory {
             });
             if !taken {
                 break;
+            }
+        }
+    }
+}
+
+/// What was in a directory that goes, and, above it, what is left of those that led to it.
+#[derive(Default)]
+pub(super) struct Below {
+    entries: BTreeMap<u64, Entry>,
+    up: Option<Box<Below>>,
+}
+
+impl Below {
+    /// Drops everything one by one: the tree may be deeper than the stack, and no list of it is made, since there may be
+    /// no memory for one. What a level takes here is less than its directory gave back before.
+    pub fn drop_all(mut self) {
+        loop {
+            if let Some((_, entry)) = self.entries.pop_first() {
+                let below = Arc::into_inner(entry.node).and_then(|mut node| node.take_children());
+                if let Some(below) = below.filter(|below| !below.entries.is_empty()) {
+                    let up = core::mem::replace(&mut self, below);
+                    self.up = Some(Box::new(up));
+                }
+            } else if let Some(up) = self.up.take() {
+                self = *up;
+            } else {
+                return;
             }
         }
     }
@@ -133,6 +166,7 @@ impl Node {
         if directory.names.contains_key(name) {
             return Err(Errno::EEXIST);
         }
+        directory.reserve()?;
         directory.put(name, node.clone(), charge);
         drop(directory);
         node.add_links(1);
@@ -173,6 +207,7 @@ impl Node {
         if directory.dead {
             return Err(Errno::ENOENT);
         }
+        directory.reserve()?;
         let before = directory.take(name);
         directory.put(name, node.clone(), charge);
         drop(directory);
@@ -341,6 +376,7 @@ fn move_between(
 ) -> Result<Moved, Errno> {
     let moved = here.get(name).cloned().ok_or(Errno::ENOENT)?;
     let replaced = there.get(new_name).cloned();
+    there.reserve()?;
     check(replaced.as_ref(), there.dead, mode)?;
     let exchanged = mode == RenameMode::Exchange;
     if let Some(entry) = here.take(name) {

@@ -24,6 +24,10 @@ use crate::vfs::{FileSystem, anonymous_device};
 
 pub use node::Node;
 
+/// The part of what its account may have that files leave to programs: one in so many, and so many pages at the most.
+const KEPT_SHARE: usize = 8;
+const MOST_KEPT: usize = 4096;
+
 /// How a file system in memory is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -70,7 +74,15 @@ impl Shared {
 
     /// Pages that files may still take.
     fn room(&self) -> u64 {
-        self.most_pages.saturating_sub(self.pages.load(Ordering::Relaxed))
+        self.most_pages.saturating_sub(self.pages.load(Ordering::Relaxed)).min(self.room_in_account())
+    }
+
+    /// Of what the account has left, a part is kept from files: who fills a disk must still be able to run `rm`.
+    fn room_in_account(&self) -> u64 {
+        let memory = kernel_mm::stats();
+        let kept = (self.account.allowance().min(memory.total) / KEPT_SHARE).min(MOST_KEPT);
+        let left = self.account.available().min(memory.free.saturating_sub(memory.reserve));
+        left.saturating_sub(kept) as u64
     }
 
     /// Corrects the count of pages by what one file holds now and held before.
@@ -84,7 +96,7 @@ impl Shared {
 
     fn stat_fs(&self) -> StatFs {
         let used = self.pages.load(Ordering::Relaxed);
-        let left = self.room().min(self.account.available().min(kernel_mm::stats().free) as u64);
+        let left = self.room();
         let files = self.inodes.load(Ordering::Relaxed);
         StatFs {
             magic: fs_magic::TMPFS_MAGIC as u32,

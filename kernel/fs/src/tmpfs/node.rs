@@ -11,7 +11,7 @@ use kernel_mm::{KernelCharge, charge_kernel_bytes};
 use kernel_sync::{Mutex, SpinLock};
 
 use super::Shared;
-use super::directory::{Directory, LinkCharge};
+use super::directory::{Below, Directory, LinkCharge};
 use super::file::Content;
 use crate::file::FileOps;
 use crate::pipe::Pipe;
@@ -183,10 +183,10 @@ impl Node {
         }
     }
 
-    fn take_children(&mut self) -> Vec<Arc<Node>> {
+    pub(super) fn take_children(&mut self) -> Option<Below> {
         match &mut self.body {
-            Body::Directory(directory) => directory.get_mut().take_all(),
-            _ => Vec::new(),
+            Body::Directory(directory) => Some(directory.get_mut().take_all()),
+            _ => None,
         }
     }
 
@@ -203,12 +203,8 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.shared.inodes.fetch_sub(1, Ordering::Relaxed);
-        // One by one down the tree: it may be deeper than the stack.
-        let mut below = self.take_children();
-        while let Some(node) = below.pop() {
-            if let Some(mut node) = Arc::into_inner(node) {
-                below.append(&mut node.take_children());
-            }
+        if let Some(below) = self.take_children() {
+            below.drop_all();
         }
         if let Body::File(content) = &self.body {
             self.shared.count_pages(content.counted(), 0);

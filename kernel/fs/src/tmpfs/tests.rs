@@ -92,7 +92,7 @@ fn size_and_account_limits_are_told_apart() {
             Err(error) => break error,
         }
     };
-    assert_eq!(error, Errno::ENOMEM);
+    assert_eq!(error, Errno::ENOSPC);
     assert!(written > 20 * 4096 && written <= 40 * 4096);
     file.set_size(0).expect("truncate");
     assert_eq!(write(&file, b"x"), Ok(1));

@@ -1,7 +1,7 @@
 //! The kernel heap: size classes cut from slabs; larger blocks are runs of frames.
 //!
-//! A slab is a naturally aligned run of frames whose first bytes are its header, so that an object finds its slab by
-//! masking its address. A slab with free objects is in its class's list; an empty one goes back to the allocator,
+//! A slab is one frame whose first bytes are its header, so that an object finds its slab by masking its address. That no
+//! slab needs adjoining frames keeps small allocations possible when free memory is in pieces. A slab with free objects is in its class's list; an empty one goes back to the allocator,
 //! except one a class. Every class has its own lock, taken with interrupts off.
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -12,31 +12,19 @@ use crate::addr::{PAGE_SIZE, Phys};
 use crate::frame::{self, AccountId, Kind};
 use crate::lock::IrqLock;
 
-/// Object sizes and the order of the slabs they are cut from.
-const CLASSES: [(u32, u8); 14] = [
-    (16, 0),
-    (32, 0),
-    (48, 0),
-    (64, 0),
-    (96, 0),
-    (128, 0),
-    (192, 0),
-    (256, 0),
-    (384, 1),
-    (512, 1),
-    (768, 2),
-    (1024, 2),
-    (1536, 3),
-    (2048, 3),
-];
+/// Object sizes: multiples of 16, the larger ones such that six, five, four, three and two fill a frame.
+const CLASSES: [usize; 15] = [16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 800, 1008, 1344, 2016];
+const LARGEST: usize = CLASSES[CLASSES.len() - 1];
+/// The largest class whose objects are aligned to their size.
+const LARGEST_ALIGNED: usize = 512;
 /// The class of each multiple of 16 up to the largest object.
-const CLASS_OF: [u8; 129] = class_of();
+const CLASS_OF: [u8; LARGEST / 16 + 1] = class_of();
 
-const fn class_of() -> [u8; 129] {
-    let mut table = [0; 129];
+const fn class_of() -> [u8; LARGEST / 16 + 1] {
+    let mut table = [0; LARGEST / 16 + 1];
     let (mut index, mut class) = (0, 0);
     while index < table.len() {
-        if index * 16 > CLASSES[class].0 as usize {
+        if index * 16 > CLASSES[class] {
             class += 1;
         }
         table[index] = class as u8;
@@ -76,8 +64,11 @@ fn class_for(layout: &Layout) -> Option<usize> {
     if layout.align() > 16 {
         // Objects of a power-of-two size are aligned to it.
         size = size.max(layout.align()).next_power_of_two();
+        if size > LARGEST_ALIGNED {
+            return None;
+        }
     }
-    if size > 2048 {
+    if size > LARGEST {
         return None;
     }
     Some(CLASS_OF[size.div_ceil(16)] as usize)
@@ -127,11 +118,10 @@ impl Class {
     }
 
     fn grow(&mut self, class: usize) -> Option<*mut Slab> {
-        let (size, order) = CLASSES[class];
-        let size = size as usize;
-        let start = run(order)?;
+        let size = CLASSES[class];
+        let start = run(0)?;
         let slab = start.cast::<Slab>();
-        let end = PAGE_SIZE << order;
+        let end = PAGE_SIZE;
         let first = size_of::<Slab>().next_multiple_of(if size.is_power_of_two() { size } else { 16 });
         let mut free = ptr::null_mut::<u8>();
         let mut at = first + (end - first) / size * size;
@@ -187,9 +177,8 @@ unsafe impl GlobalAlloc for Heap {
             give_run_back(object);
             return;
         };
-        let bytes = PAGE_SIZE << CLASSES[class].1;
         let mut state = self.classes[class].lock();
-        let slab = ((object as usize) & !(bytes - 1)) as *mut Slab;
+        let slab = ((object as usize) & !(PAGE_SIZE - 1)) as *mut Slab;
         // SAFETY: the caller gives back what `alloc` gave for this layout, so the masked address is its slab's header.
         unsafe {
             object.cast::<*mut u8>().write((*slab).free);

@@ -1,32 +1,39 @@
 //! Which frame to hand out: the policy that hal asks.
 //!
 //! Single frames come from a small cache of the CPU, refilled and emptied in batches; runs, and batches, come from one
-//! buddy system behind one lock. A count of all free frames, caches included, keeps a reserve that only the kernel's
-//! own account may use, so that a program that takes all memory cannot stop the kernel from undoing it.
+//! buddy system behind one lock.
 //!
-//! Order of locks: a cache's before the buddy's. Both are held with interrupts off and for bounded work.
+//! A program that takes all memory must not stop the kernel from undoing it, so two parts are the kernel's alone:
+//!
+//! * a [`Pool`] of adjoining frames that is touched only when the rest has nothing that fits: there the kernel finds
+//!   runs of frames however the rest is cut up by programs;
+//! * of the rest, as many frames as there is [`Headroom`]: what calls on their way may take without asking.
+//!
+//! The [`gate`] is shut while only these are left.
+//!
+//! Order of locks: a cache's before the buddy's. All are held with interrupts off and for bounded work.
 
 mod bits;
 mod buddy;
+mod pool;
 
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use aios_abi::Errno;
-use kernel_hal::addr::Pfn;
+use kernel_hal::addr::{PAGE_SIZE, Pfn};
 use kernel_hal::cpu::{self, MAX_CPUS};
 use kernel_hal::frame::{AccountId, FrameAllocator, OutOfMemory, frame_limit, free_ranges, install_allocator};
 use kernel_sync::{IrqLock, Once};
 
 use crate::account;
 use buddy::{Buddy, MAX_ORDER};
+use pool::Pool;
 
 /// Frames a CPU's cache holds at most; half of it moves at a time.
 const CACHE: usize = 128;
-/// The kernel's reserve is at least so many frames...
-const MIN_RESERVE: usize = 256;
-/// ...and one part in so many of the memory.
-const RESERVE_SHARE: usize = 64;
+/// Frames that one thread's call may take for the kernel between two looks at the [`gate`].
+const CALL_FRAMES: usize = 2;
 
 /// Frames of the machine, counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,9 +49,12 @@ pub struct MemoryStats {
 struct Frames {
     buddy: IrqLock<Buddy>,
     caches: [Once<Box<IrqLock<Cache>>>; MAX_CPUS],
+    /// Free frames outside the pool.
     free: AtomicUsize,
     total: usize,
-    reserve: usize,
+    /// How many of them are kept for calls on their way.
+    headroom: AtomicUsize,
+    pool: Pool,
     /// Frames a cache holds before half of them go back; less than [`CACHE`] on small machines.
     cache_limit: usize,
 }
@@ -69,19 +79,22 @@ static FRAMES: Once<Frames> = Once::new();
 pub(crate) fn init() {
     let limit = frame_limit().0;
     let mut buddy = Buddy::new(limit);
+    let mut pool = Pool::new(limit);
     let caches = [const { Once::new() }; MAX_CPUS];
     for cache in caches.iter().take(cpu::count().max(1)) {
         cache.set(Box::new(IrqLock::new(Cache::EMPTY)));
     }
     // From the first range on there is no memory until the allocator is installed: nothing below allocates.
-    free_ranges(&mut |range| buddy.add_range(range.start.0..range.end.0));
-    let total = buddy.free_frames();
+    free_ranges(&mut |range| pool.cut_from(range.start.0..range.end.0, &mut |rest| buddy.add_range(rest)));
+    let free = buddy.free_frames();
+    let total = free + pool.free();
     FRAMES.set(Frames {
         buddy: IrqLock::new(buddy),
         caches,
-        free: AtomicUsize::new(total),
+        free: AtomicUsize::new(free),
         total,
-        reserve: (total / RESERVE_SHARE).max(MIN_RESERVE).min(total / 2),
+        headroom: AtomicUsize::new(0),
+        pool,
         cache_limit: (total / 256).clamp(2, CACHE),
     });
     install_allocator(&ALLOCATOR);
@@ -101,17 +114,56 @@ pub fn add_cpu() {
 pub fn stats() -> MemoryStats {
     FRAMES.get().map_or(MemoryStats { total: 0, free: 0, reserve: 0 }, |frames| MemoryStats {
         total: frames.total,
-        free: frames.free.load(Ordering::Relaxed),
-        reserve: frames.reserve,
+        free: frames.free.load(Ordering::Relaxed) + frames.pool.free(),
+        reserve: frames.headroom.load(Ordering::Relaxed) + frames.pool.free(),
     })
 }
 
 /// Whether a program's request that makes the kernel allocate small objects of its own may go ahead: `ENOMEM` when only
-/// the reserve is left.
+/// what is the kernel's alone is left.
+#[inline]
 pub fn gate() -> Result<(), Errno> {
+    gate_for(0)
+}
+
+/// The same for a request that makes the kernel take `more` frames at once.
+#[inline]
+pub fn gate_for(more: usize) -> Result<(), Errno> {
     match FRAMES.get() {
-        Some(frames) if frames.free.load(Ordering::Relaxed) <= frames.reserve => Err(Errno::ENOMEM),
+        Some(frames) if !frames.has_room(more) => Err(Errno::ENOMEM),
         _ => Ok(()),
+    }
+}
+
+/// The same for a request that makes the kernel allocate `bytes`.
+pub fn gate_for_bytes(bytes: usize) -> Result<(), Errno> {
+    gate_for(bytes.div_ceil(PAGE_SIZE))
+}
+
+/// Frames kept for what the call of one thread takes between two looks at the gate: as long as each thread has its own,
+/// however many are on their way, the kernel's small allocations find memory.
+#[derive(Debug)]
+pub struct Headroom(());
+
+impl Headroom {
+    /// What it costs, to be charged by whoever makes the thread.
+    pub const BYTES: usize = CALL_FRAMES * PAGE_SIZE;
+
+    /// Keeps frames for one more thread. `ENOMEM` when there are none.
+    pub fn new() -> Result<Headroom, Errno> {
+        gate_for(CALL_FRAMES)?;
+        if let Some(frames) = FRAMES.get() {
+            frames.headroom.fetch_add(CALL_FRAMES, Ordering::Relaxed);
+        }
+        Ok(Headroom(()))
+    }
+}
+
+impl Drop for Headroom {
+    fn drop(&mut self) {
+        if let Some(frames) = FRAMES.get() {
+            frames.headroom.fetch_sub(CALL_FRAMES, Ordering::Relaxed);
+        }
     }
 }
 
@@ -123,15 +175,13 @@ impl FrameAllocator for Allocator {
             return Err(OutOfMemory);
         }
         let count = 1 << order;
-        frames.claim(count, account)?;
-        if account::charge(account, count).is_err() {
-            frames.free.fetch_add(count, Ordering::Relaxed);
-            return Err(OutOfMemory);
+        account::charge(account, count)?;
+        let mut taken = frames.take(order, account);
+        if taken.is_none() && account == AccountId::KERNEL {
+            taken = frames.pool.take(order);
         }
-        let taken = if order == 0 { frames.take_single() } else { frames.take_run(order) };
         if taken.is_none() {
             account::uncharge(account, count);
-            frames.free.fetch_add(count, Ordering::Relaxed);
         }
         taken.map(Pfn).ok_or(OutOfMemory)
     }
@@ -139,24 +189,48 @@ impl FrameAllocator for Allocator {
     fn free(&self, pfn: Pfn, order: u8, account: AccountId) {
         let Some(frames) = FRAMES.get() else { return };
         let order = usize::from(order);
-        if order == 0 {
-            frames.give_single(pfn.0);
+        if frames.pool.holds(pfn.0) {
+            frames.pool.give_back(pfn.0, order);
         } else {
-            frames.buddy.lock().free_block(pfn.0, order);
+            if order == 0 {
+                frames.give_single(pfn.0);
+            } else {
+                frames.buddy.lock().free_block(pfn.0, order);
+            }
+            frames.free.fetch_add(1 << order, Ordering::Relaxed);
         }
-        frames.free.fetch_add(1 << order, Ordering::Relaxed);
         account::uncharge(account, 1 << order);
     }
 }
 
 impl Frames {
-    /// Takes `count` off the free count, leaving the reserve to the kernel. Frames are added to the count only after they
+    /// True when `more` frames can be taken, and at least one then is left, without what is the kernel's alone.
+    #[inline]
+    fn has_room(&self, more: usize) -> bool {
+        let taken = self.headroom.load(Ordering::Relaxed).saturating_add(more);
+        // Concurrent claims may take the count below zero for a moment: it is read as signed.
+        isize::try_from(taken).is_ok_and(|taken| self.free.load(Ordering::Relaxed) as isize > taken)
+            && self.pool.is_mostly_free()
+    }
+
+    /// Takes frames from outside the pool.
+    #[inline]
+    fn take(&self, order: usize, account: AccountId) -> Option<usize> {
+        let count = 1 << order;
+        self.claim(count, account).ok()?;
+        let taken = if order == 0 { self.take_single() } else { self.take_run(order) };
+        if taken.is_none() {
+            self.free.fetch_add(count, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Takes `count` off the free count, leaving the headroom to the kernel. Frames are added to the count only after they
     /// can be found, so whoever has claimed one finds one.
     #[inline]
     fn claim(&self, count: usize, account: AccountId) -> Result<(), OutOfMemory> {
-        let keep = if account == AccountId::KERNEL { 0 } else { self.reserve };
+        let keep = if account == AccountId::KERNEL { 0 } else { self.headroom.load(Ordering::Relaxed) };
         let before = self.free.fetch_sub(count, Ordering::Relaxed);
-        // Concurrent claims may take the count below zero for a moment: it is read as signed.
         if (before as isize) < (count + keep) as isize {
             self.free.fetch_add(count, Ordering::Relaxed);
             return Err(OutOfMemory);

@@ -158,8 +158,11 @@ impl MemoryObject {
             {
                 source.read_page(index, &frame)?;
             }
-            if let Some(frame) = self.insert(index, frame, Some(truncations), for_write)? {
-                return Ok(frame);
+            match self.insert(index, frame, Some(truncations), for_write) {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(error) if !reclaim::relieve(&self.account) => return Err(error),
+                Err(_) => {}
             }
         }
     }

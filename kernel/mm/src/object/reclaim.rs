@@ -56,7 +56,7 @@ pub(crate) fn relieve(account: &Account) -> bool {
 }
 
 /// Like [`gate`], after giving up clean pages when only the reserve is left. Called without locks.
-pub(crate) fn make_room(account: &Account) -> Result<(), Errno> {
+pub fn make_room(account: &Account) -> Result<(), Errno> {
     if gate().is_err() {
         relieve(account);
     }

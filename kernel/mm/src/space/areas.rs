@@ -41,6 +41,13 @@ impl Areas {
         self.hint = Hint { top: base, len: 0 };
     }
 
+    /// Takes all areas out.
+    pub(crate) fn take(&mut self) -> Areas {
+        let mut none = Areas::new(self.base);
+        none.changes = self.changes + 1;
+        core::mem::replace(self, none)
+    }
+
     pub(crate) fn changes(&self) -> u64 {
         self.changes
     }

@@ -6,9 +6,8 @@ use kernel_hal::paging::Prot;
 use super::AddressSpace;
 use super::area::{Area, Backing, Flags};
 use super::areas::MAX_AREAS;
-use super::map::overcommit;
+use super::map::{make_room_for, overcommit};
 use super::unmap::Graveyard;
-use crate::object::reclaim::make_room;
 
 impl AddressSpace {
     /// Says where the heap begins; it is empty. Called by exec.
@@ -19,7 +18,8 @@ impl AddressSpace {
     /// Moves the end of the heap to `to` and returns it; where that cannot be, the end stays and is returned.
     pub fn brk(&self, to: Virt) -> Virt {
         let mut graveyard = Graveyard::default();
-        let room_to_grow = make_room(&self.account).is_ok();
+        let more = to.0.saturating_sub(self.inner.lock().heap.end);
+        let room_to_grow = more == 0 || make_room_for(more, &self.account).is_ok();
         let mut inner = self.inner.lock();
         let heap = inner.heap.clone();
         let unchanged = Virt(heap.end);
@@ -38,7 +38,7 @@ impl AddressSpace {
                 && count <= MAX_AREAS
                 && room_to_grow
                 && inner.may_grow(len, len).is_ok()
-                && overcommit(len).is_ok()
+                && overcommit(len, &self.account).is_ok()
                 && inner.ledger.cover(count).is_ok();
             if !allowed {
                 return unchanged;

@@ -12,8 +12,9 @@ use super::area::{Area, Backing, Flags, ObjectMap};
 use super::areas::{Hint, MAX_AREAS};
 use super::unmap::Graveyard;
 use super::{AddressSpace, Inner};
+use crate::account::Account;
 use crate::frames::stats;
-use crate::object::reclaim::make_room;
+use crate::object::reclaim::{make_room, relieve};
 use crate::object::{MappedObject, MemoryObject};
 
 /// How a mapping is made; all false is private, placed by the kernel near the hint.
@@ -84,7 +85,7 @@ impl AddressSpace {
             }
             offset.checked_add(len).ok_or(Errno::EOVERFLOW)?;
         }
-        make_room(&self.account)?;
+        make_room_for(if prot.write && !flags.shared && !flags.no_reserve { len } else { 0 }, &self.account)?;
         let mut graveyard = Graveyard::default();
         let mut inner = self.inner.lock();
         if inner.areas.count() >= MAX_AREAS {
@@ -119,11 +120,17 @@ impl AddressSpace {
         let replaced = if flags.fixed { inner.areas.covered(range.clone()) } else { 0 };
         inner.may_grow(len - replaced, if area.is_data() { len } else { 0 })?;
         if area.is_private() && prot.write && !flags.no_reserve {
-            overcommit(len)?;
+            match &area.backing {
+                Backing::Anonymous => overcommit(len, &self.account)?,
+                // Most of a file's pages are only read.
+                Backing::Object(_) if len >> PAGE_SHIFT > stats().total as u64 => return Err(Errno::ENOMEM),
+                Backing::Object(_) => {}
+            }
         }
         let count = inner.areas.count() + 3;
         inner.ledger.cover(count)?;
         if flags.fixed && !flags.no_replace {
+            inner.may_bury(range.clone())?;
             inner.remove(range.clone(), &mut graveyard);
         }
         inner.areas.insert(area);
@@ -210,7 +217,26 @@ impl Inner {
     }
 }
 
-/// Refuses what the whole machine could not hold (Linux's heuristic overcommit).
-pub(super) fn overcommit(bytes: u64) -> Result<(), Errno> {
-    if bytes >> PAGE_SHIFT > stats().total as u64 { Err(Errno::ENOMEM) } else { Ok(()) }
+/// Pages of a request that is taken for one that will be used wholly; larger ones are often reservations.
+const SMALL: usize = 2048;
+
+/// Refuses what the whole machine, or the account, could not hold (Linux's heuristic overcommit), and small requests that
+/// could not be used now: a program that asks for what it needs then hears of its limit before it meets it.
+pub(super) fn overcommit(bytes: u64, account: &Account) -> Result<(), Errno> {
+    let pages = usize::try_from(bytes >> PAGE_SHIFT).unwrap_or(usize::MAX);
+    let most = account.allowance().min(stats().total);
+    // What is left over lets the program act on the answer.
+    let over = (most / 64).min(SMALL / 8);
+    if pages > most || pages != 0 && pages <= SMALL && pages + over > account.available() {
+        return Err(Errno::ENOMEM);
+    }
+    Ok(())
+}
+
+/// The same without locks, so that clean pages can be given up for the request.
+pub(super) fn make_room_for(bytes: u64, account: &Account) -> Result<(), Errno> {
+    make_room(account)?;
+    let small = bytes >> PAGE_SHIFT <= SMALL as u64;
+    while small && overcommit(bytes, account).is_err() && relieve(account) {}
+    Ok(())
 }

@@ -39,7 +39,6 @@ use crate::account::{Account, Ledger};
 use crate::object::reclaim::make_room;
 use areas::Areas;
 use fault::Recent;
-use unmap::Graveyard;
 
 pub use fault::{FaultError, SegvCode};
 pub use map::{MapBacking, MapFlags, MapRequest};
@@ -159,15 +158,17 @@ impl AddressSpace {
         inner.areas.set_base(base);
     }
 
-    /// Removes everything. The space can be used again.
+    /// Removes everything, without needing memory for it. The space can be used again.
     pub fn clear(&self) {
-        let mut graveyard = Graveyard::default();
         let mut inner = self.inner.lock();
-        inner.remove(0..USER_END, &mut graveyard);
+        let areas = inner.areas.take();
+        inner.resident -= inner.table.unmap_range(Virt(0)..Virt(USER_END));
         inner.heap = 0..0;
         // Covering nothing asks for nothing, so it cannot fail.
         let _shrunk = inner.ledger.cover(0);
         drop(inner);
+        // With no lock held: the last user of a file closes it.
+        drop(areas);
     }
 
     #[cfg(test)]

@@ -7,10 +7,10 @@ use kernel_hal::addr::{PAGE_SHIFT, USER_END, USER_MIN, Virt};
 
 use super::area::{Area, Backing};
 use super::areas::{Hint, MAX_AREAS};
-use super::map::overcommit;
+use super::map::{make_room_for, overcommit};
 use super::unmap::Graveyard;
 use super::{AddressSpace, Inner, MapFlags};
-use crate::object::reclaim::make_room;
+use crate::account::Account;
 
 /// The flags of `mremap(2)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,11 +24,13 @@ pub struct RemapFlags {
 }
 
 /// A request whose lengths are whole pages.
-struct Remap {
+struct Remap<'a> {
     from: u64,
     old: u64,
     new: u64,
     flags: RemapFlags,
+    /// Who pays for what is added.
+    account: &'a Account,
 }
 
 impl AddressSpace {
@@ -47,8 +49,8 @@ impl AddressSpace {
         if new == 0 {
             return Err(Errno::EINVAL);
         }
-        make_room(&self.account)?;
-        let request = Remap { from: start.0, old, new, flags };
+        make_room_for(new.saturating_sub(old), &self.account)?;
+        let request = Remap { from: start.0, old, new, flags, account: &self.account };
         let mut graveyard = Graveyard::default();
         let mut inner = self.inner.lock();
         if inner.areas.find(start.0).is_none() {
@@ -73,7 +75,7 @@ impl AddressSpace {
 }
 
 impl Inner {
-    fn remap_to(&mut self, mut request: Remap, to: Virt, graveyard: &mut Graveyard) -> Result<Virt, Errno> {
+    fn remap_to(&mut self, mut request: Remap<'_>, to: Virt, graveyard: &mut Graveyard) -> Result<Virt, Errno> {
         let fixed = request.flags.fixed;
         if !to.is_page_aligned() || request.new > USER_END || to.0 > USER_END - request.new {
             return Err(Errno::EINVAL);
@@ -92,9 +94,11 @@ impl Inner {
             if to.0 < USER_MIN {
                 return Err(Errno::EPERM);
             }
+            self.may_bury(to.0..to.0 + request.new)?;
             self.remove(to.0..to.0 + request.new, graveyard);
         }
         if request.old > request.new {
+            self.may_bury(request.from + request.new..request.from + request.old)?;
             self.remove(request.from + request.new..request.from + request.old, graveyard);
             request.old = request.new;
         }
@@ -108,8 +112,8 @@ impl Inner {
         Ok(Virt(start))
     }
 
-    fn remap_anywhere(&mut self, request: Remap, graveyard: &mut Graveyard) -> Result<Virt, Errno> {
-        let Remap { from, old, new, flags } = request;
+    fn remap_anywhere(&mut self, request: Remap<'_>, graveyard: &mut Graveyard) -> Result<Virt, Errno> {
+        let Remap { from, old, new, flags, .. } = request;
         if old >= new {
             if old > new {
                 let tail = super::unmap::checked_range(Virt(from), old)?;
@@ -118,6 +122,7 @@ impl Inner {
                 }
                 let count = self.areas.count() + 1;
                 self.ledger.cover(count)?;
+                self.may_bury(tail.start + new..tail.end)?;
                 self.remove(tail.start + new..tail.end, graveyard);
             }
             return Ok(Virt(from));
@@ -146,7 +151,7 @@ impl Inner {
     }
 
     /// The area to be resized, after Linux's checks (`vma_to_resize`).
-    fn resizable(&self, request: &Remap) -> Result<Area, Errno> {
+    fn resizable(&self, request: &Remap<'_>) -> Result<Area, Errno> {
         let area = self.areas.find(request.from).ok_or(Errno::EFAULT)?;
         if request.old == 0 && !area.flags.shared {
             return Err(Errno::EINVAL);
@@ -165,7 +170,7 @@ impl Inner {
         let more = request.new.saturating_sub(request.old);
         self.may_grow(more, if area.is_data() { more } else { 0 })?;
         if area.is_data() && !area.flags.no_reserve {
-            overcommit(more)?;
+            overcommit(more, request.account)?;
         }
         Ok(area.clone())
     }
@@ -173,13 +178,13 @@ impl Inner {
     /// Moves the pages of the old range to `start`, where nothing is, and makes the area there.
     fn relocate(
         &mut self,
-        request: &Remap,
+        request: &Remap<'_>,
         area: Area,
         start: u64,
         hint: Option<Hint>,
         graveyard: &mut Graveyard,
     ) -> Result<(), Errno> {
-        let Remap { from, old, new, flags } = *request;
+        let Remap { from, old, new, flags, .. } = *request;
         if old != 0 {
             let moved = self.table.move_range(Virt(from)..Virt(from + old), Virt(start));
             if moved.is_err() {

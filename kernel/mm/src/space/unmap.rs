@@ -8,7 +8,8 @@ use kernel_hal::addr::{PAGE_SHIFT, USER_END, Virt};
 
 use super::area::{Area, Backing};
 use super::areas::MAX_AREAS;
-use super::{AddressSpace, Inner};
+use super::{AREA_BYTES, AddressSpace, Inner};
+use crate::frames::gate_for_bytes;
 use crate::object::MemoryObject;
 
 /// Areas on their way out. They are dropped after the space's lock: the last user of a file closes it.
@@ -47,6 +48,7 @@ impl AddressSpace {
         if !another && inner.areas.cuts(range.clone()) == 2 {
             return Err(Errno::ENOMEM);
         }
+        inner.may_bury(range.clone())?;
         inner.remove(range, &mut graveyard);
         drop(inner);
         Ok(())
@@ -90,6 +92,13 @@ impl Area {
 }
 
 impl Inner {
+    /// Whether the kernel has room to keep the areas of `range` until they are dropped. Few can always be removed.
+    pub(super) fn may_bury(&self, range: Range<u64>) -> Result<(), Errno> {
+        const FEW: usize = 32;
+        let count = self.areas.overlapping(range).count();
+        if count <= FEW { Ok(()) } else { gate_for_bytes(count * AREA_BYTES) }
+    }
+
     /// Removes areas and pages of `range`.
     pub(super) fn remove(&mut self, range: Range<u64>, graveyard: &mut Graveyard) {
         self.areas.remove(range.clone(), |area| graveyard.bury(area));

@@ -26,7 +26,7 @@ use kernel_fs::{Context, Credentials, File, Path};
 use kernel_hal::addr::Virt;
 use kernel_hal::task::UserState;
 use kernel_hal::user::UserContext;
-use kernel_mm::{Account, AddressSpace, charge_kernel_bytes, gate};
+use kernel_mm::{Account, AddressSpace, Headroom, charge_kernel_bytes, gate};
 
 use crate::fork::{PROCESS_BYTES, THREAD_BYTES, kernel_thread};
 use crate::process::{self, Process};
@@ -220,6 +220,7 @@ pub fn spawn_first(
     let domain = pids.domain();
     let hold = domain.threads().take(1)?;
     let charge = charge_kernel_bytes(domain.memory(), THREAD_BYTES)?;
+    let headroom = Headroom::new()?;
     let process_charge = charge_kernel_bytes(domain.memory(), PROCESS_BYTES)?;
     let limits = ResourceLimits::initial();
     let view = place.view();
@@ -267,6 +268,7 @@ pub fn spawn_first(
         clear_tid: 0,
         hold,
         charge,
+        headroom,
     });
     thread.set_name(short_name(path));
     let registers = UserContext::new(Virt(loaded.entry), Virt(loaded.pointer));

@@ -20,6 +20,7 @@ use crate::Thread;
 use crate::exit::{self, ExitReason, ExitStatus};
 use crate::process::State;
 use crate::run::personality;
+use crate::shortage;
 
 const PAGE_FAULT: u64 = 14;
 
@@ -105,7 +106,7 @@ pub fn memory_fault(thread: &Arc<Thread>, context: &mut UserContext, fault: Page
         FaultError::Segv(SegvCode::Maperr) => Siginfo::fault(SIGSEGV, segv_code::SEGV_MAPERR, address.0),
         FaultError::Segv(SegvCode::Accerr) => Siginfo::fault(SIGSEGV, segv_code::SEGV_ACCERR, address.0),
         FaultError::Bus => Siginfo::fault(SIGBUS, bus_code::BUS_ADRERR, address.0),
-        FaultError::OutOfMemory => return out_of_memory(thread, context, address),
+        FaultError::OutOfMemory => return out_of_memory(thread, context.regs.rip, address),
     };
     thread.signals.lock().trap = TrapInfo { number: PAGE_FAULT, error: error_code(fault), address: address.0 };
     raise(thread, info, || Some(blame::memory(thread, context.regs.rip, context.regs.rsp, address, access, error)));
@@ -126,11 +127,13 @@ fn error_code(fault: PageFault) -> u64 {
     USER | what | present
 }
 
-/// There is no memory for a page that the program has a right to: it cannot go on, and no handler could.
-fn out_of_memory(thread: &Arc<Thread>, context: &UserContext, address: Virt) {
-    let fault = blame::out_of_memory(thread, context.regs.rip, address);
+/// There is no memory for a page that the program has a right to: it cannot go on, and no handler could. `pc` is 0 when
+/// a system call touched the page.
+pub(crate) fn out_of_memory(thread: &Arc<Thread>, pc: u64, address: Virt) {
+    let fault = blame::out_of_memory(thread, pc, address);
     let status = ExitStatus::Signaled { signal: SIGKILL, core: false };
-    end(thread, ExitReason { status, fault: Some(fault), out_of_memory: true });
+    let short = shortage::whose(thread.process());
+    end(thread, ExitReason { status, fault: Some(fault), out_of_memory: Some(short) });
 }
 
 /// A handler's frame could not be written at `at`.

@@ -23,7 +23,9 @@ fn write(space: &AddressSpace, at: u64) -> Result<(), Errno> {
 /// A program's life in small: maps, touches, forks, copies, moves, writes a file.
 fn life(account: &Arc<Account>) -> Result<(), Errno> {
     let space = AddressSpace::new(account)?;
-    let start = space.map(MapRequest::anonymous(20 * PAGE, Prot::RW))?.0;
+    // What is only reserved is not refused: here pages are to run out when they are touched.
+    let reserved = MapFlags { no_reserve: true, ..MapFlags::default() };
+    let start = space.map(MapRequest { flags: reserved, ..MapRequest::anonymous(20 * PAGE, Prot::RW) })?.0;
     for page in 0..12 {
         write(&space, start + page * PAGE)?;
     }
@@ -62,6 +64,30 @@ fn an_account_may_run_out_anywhere() {
     }
     account.set_limit(needed);
     assert_eq!(life(&account), Ok(()));
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_when_it_is_asked_for() {
+    let _alone = machine();
+    let account = Account::new(256, None).expect("an account");
+    let space = AddressSpace::new(&account).expect("a space");
+    let ask = |pages: u64, flags: MapFlags| {
+        space.map(MapRequest { flags, ..MapRequest::anonymous(pages * PAGE, Prot::RW) }).map(|start| start.0)
+    };
+    let plain = MapFlags::default();
+    assert_eq!(ask(257, plain), Err(Errno::ENOMEM), "more than the account may ever have");
+    assert!(ask(257, MapFlags { no_reserve: true, ..plain }).is_ok());
+    let start = ask(200, plain).expect("a mapping");
+    for page in 0..200 {
+        write(&space, start + page * PAGE).expect("a page");
+    }
+    assert_eq!(ask(100, plain), Err(Errno::ENOMEM), "more than is left");
+    assert!(ask(20, plain).is_ok());
+    space.set_brk_base(Virt(0x10_0000));
+    assert_eq!(space.brk(Virt(0x10_0000 + 100 * PAGE)), Virt(0x10_0000));
+    assert_eq!(space.brk(Virt(0x10_0000 + 20 * PAGE)), Virt(0x10_0000 + 20 * PAGE));
+    space.unmap(Virt(start), 200 * PAGE).expect("unmapped");
+    assert!(ask(100, plain).is_ok());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod boot;
 pub mod booted;
 mod examples;
+mod exhaustion;
 mod frames;
 mod fuzz;
 mod host;
@@ -70,6 +71,7 @@ const ALL: &[Suite] = &[
     suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
     suite("smp", "storms of processes, threads and mappings on 1, 2, 4 and 8 processors", storm::short),
+    suite("exhaustion", "memory, processes, files and the rest used up, and given back", exhaustion::run),
     suite("frames", "a thousand processes come and go, and every frame comes back", frames::run),
     suite("syscall-fuzz", "two hundred times a thousand random system calls", syscall_fuzz::run),
     Suite {

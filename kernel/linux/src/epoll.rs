@@ -33,7 +33,7 @@ const WITH_EXCLUSIVE: u32 = flag::EPOLLIN
     | flag::EPOLLEXCLUSIVE;
 
 fn create(call: &Call<'_>, close_on_exec: bool) -> CallResult {
-    call.thread.add_file(Epoll::create(), close_on_exec).map(|fd| fd as usize)
+    call.thread.add_file(Epoll::create(call.process().domain().memory()), close_on_exec).map(|fd| fd as usize)
 }
 
 /// The size says nothing since Linux 2.6.8, and must be positive all the same.

@@ -12,7 +12,7 @@ use crate::paths;
 use crate::programs::{self, Link};
 
 /// What the test program takes.
-const TAKEN: &[&str] = &["processes", "threads", "memory", "areas", "files", "bytes", "pipes"];
+const TAKEN: &[&str] = &["processes", "threads", "memory", "areas", "files", "bytes", "pipes", "descriptors", "polls"];
 /// The manifest's limit, or none.
 const LIMITS: &[Option<&str>] = &[Some("32 MiB"), None];
 

@@ -18,6 +18,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aios_abi::Errno;
 use aios_abi::linux::consts::{epoll as flag, open};
 use kernel_hal::time::Instant;
+use kernel_mm::{Account, KernelCharge, charge_kernel_bytes};
 use kernel_sync::{IrqLock, Mutex, Poller, WaitError, WaitQueue, Wake};
 
 use crate::file::{File, FileOps, Position};
@@ -88,7 +89,11 @@ struct Item {
     bell: Arc<Bell>,
     /// Keeps the bell in its queues.
     _hung: Poller,
+    _charge: KernelCharge,
 }
+
+/// What a watched file costs in kernel memory, about: item, bell, their places in maps, lists and queues.
+const ITEM_BYTES: usize = 448;
 
 impl Item {
     /// What the file is ready for, of what is wanted; `None` once it is closed.
@@ -119,15 +124,17 @@ pub struct Epoll {
     items: Mutex<Items>,
     rung: Arc<Rung>,
     next: AtomicU64,
+    account: Arc<Account>,
 }
 
 impl Epoll {
-    /// `epoll_create1(2)`.
-    pub fn create() -> Arc<File> {
+    /// `epoll_create1(2)`; what is watched is charged to `account`.
+    pub fn create(account: &Arc<Account>) -> Arc<File> {
         let epoll = Epoll {
             items: Mutex::default(),
             rung: Arc::new(Rung { list: IrqLock::new(VecDeque::new()), queue: Arc::default() }),
             next: AtomicU64::new(0),
+            account: account.clone(),
         };
         super::open(Arc::new(epoll), b"anon_inode:[eventpoll]", open::O_RDWR)
     }
@@ -162,12 +169,13 @@ impl Epoll {
             items.remove(number);
         }
         self.make_room(&mut items)?;
+        let charge = charge_kernel_bytes(&self.account, ITEM_BYTES)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let bell = Arc::new(Bell { number, rung: self.rung.clone(), listed: AtomicBool::new(false) });
         let mut hung = Poller::for_waiter(bell.clone());
         // Hangs the bell before looking: what happens in between rings it.
         let _ = file.poll(Some(&mut hung));
-        let item = Item { key, file: Arc::downgrade(file), interest, bell, _hung: hung };
+        let item = Item { key, file: Arc::downgrade(file), interest, bell, _hung: hung, _charge: charge };
         self.ring_if_ready(&item);
         items.numbers.insert(key, number);
         items.by_number.insert(number, item);
@@ -228,9 +236,14 @@ impl Epoll {
         if Arc::ptr_eq(self, outer) || depth >= MAX_DEPTH {
             return Err(Errno::ELOOP);
         }
-        let files: Vec<Arc<File>> =
-            self.items.lock().by_number.values().filter_map(|item| item.file.upgrade()).collect();
-        for inner in files.iter().filter_map(|file| Epoll::of(file).ok()) {
+        let mut sets: Vec<Arc<Epoll>> = Vec::new();
+        for file in self.items.lock().by_number.values().filter_map(|item| item.file.upgrade()) {
+            if let Ok(set) = Epoll::of(&file) {
+                sets.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                sets.push(set);
+            }
+        }
+        for inner in &sets {
             inner.check_nesting(outer, depth + 1)?;
         }
         Ok(())
@@ -315,6 +328,7 @@ impl FileOps for Epoll {
 mod tests {
     use super::*;
     use crate::event::counter;
+    use crate::testing::account;
     use kernel_hal::time::now;
     use kernel_mm::io::{Sink, Source};
 
@@ -329,8 +343,7 @@ mod tests {
     }
 
     fn set() -> Arc<Epoll> {
-        kernel_hal::hosted::init(16 << 20);
-        Epoll::of(&Epoll::create()).unwrap()
+        Epoll::of(&Epoll::create(&account())).unwrap()
     }
 
     /// Data of what is ready now.
@@ -399,7 +412,7 @@ mod tests {
 
     #[test]
     fn sets_nest_but_not_in_circles() {
-        let (outer, inner) = (Epoll::create(), Epoll::create());
+        let (outer, inner) = (Epoll::create(&account()), Epoll::create(&account()));
         let sets = [&outer, &inner].map(|file| Epoll::of(file).unwrap());
         let interest = Interest { events: IN, data: 7 };
         let file = counter(0, false, 0);

@@ -64,6 +64,7 @@ impl Share {
         if inodes.len() == inodes.capacity() {
             inodes.retain(|_, inode| inode.strong_count() > 0);
         }
+        inodes.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         inodes.insert(number, Arc::downgrade(&fresh));
         Ok(fresh)
     }

@@ -85,7 +85,10 @@ impl Overlay {
         if inodes.len() == inodes.capacity() {
             inodes.retain(|_, inode| inode.strong_count() > 0);
         }
-        inodes.insert(number, Arc::downgrade(&fresh));
+        // Without memory it is made again for who asks next: what it shows is the same.
+        if inodes.try_reserve(1).is_ok() {
+            inodes.insert(number, Arc::downgrade(&fresh));
+        }
         fresh
     }
 

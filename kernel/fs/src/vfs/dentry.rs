@@ -39,7 +39,16 @@ struct Children {
 }
 
 impl Children {
+    /// Makes sure that one more name can be kept.
+    fn reserve(&mut self) -> Result<(), Errno> {
+        self.names.try_reserve(1).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Keeps a name. Without memory it is not kept: it will be looked up again.
     fn insert(&mut self, name: Arc<[u8]>, child: Child) -> Option<Arc<Dentry>> {
+        if self.reserve().is_err() {
+            return None;
+        }
         if matches!(child, Child::Absent) {
             if self.absent >= MAX_ABSENT {
                 self.names.retain(|_, child| matches!(child, Child::Present(_)));
@@ -260,6 +269,10 @@ impl Dentry {
             Cached::Absent => return Err(Errno::ENOENT),
             Cached::Unknown => {}
         }
+        if let Some(directory) = &self.directory {
+            // Whoever makes the child afterwards needs no more than this.
+            directory.children.lock().reserve()?;
+        }
         match self.inode.lookup(name) {
             Ok(inode) => Ok(self.attach(name, inode)),
             Err(Errno::ENOENT) => {
@@ -329,20 +342,20 @@ impl Dentry {
 
     /// Lets go of everything cached below; done when the file system is no longer mounted.
     pub(super) fn forget_children(&self) {
-        let mut pending: Vec<Arc<Dentry>> = Vec::new();
-        let take = |directory: &Directory, pending: &mut Vec<Arc<Dentry>>| {
-            let children = core::mem::take(&mut *directory.children.lock());
-            pending.extend(children.names.into_values().filter_map(|child| match child {
-                Child::Present(dentry) => Some(dentry),
-                Child::Absent => None,
-            }));
-        };
-        if let Some(directory) = &self.directory {
-            take(directory, &mut pending);
-        }
-        while let Some(dentry) = pending.pop() {
-            if let Some(directory) = &dentry.directory {
-                take(directory, &mut pending);
+        let Some(mut level) = Level::of(self) else { return };
+        // One by one: the tree may be deeper than the stack, and there may be no memory for a list of all.
+        loop {
+            if let Some(child) = level.names.next() {
+                if let Child::Present(dentry) = child
+                    && let Some(below) = Level::of(&dentry)
+                {
+                    let up = core::mem::replace(&mut level, below);
+                    level.up = Some(Box::new(up));
+                }
+            } else if let Some(up) = level.up.take() {
+                level = *up;
+            } else {
+                return;
             }
         }
     }
@@ -360,6 +373,21 @@ impl Dentry {
         let before = if idle { children.remove(&name) } else { None };
         drop(children);
         before.is_some()
+    }
+}
+
+/// What a directory remembered, and, above it, what is left of those that led to it.
+struct Level {
+    names: hashbrown::hash_map::IntoValues<Arc<[u8]>, Child>,
+    up: Option<Box<Level>>,
+}
+
+impl Level {
+    /// Takes the children of a directory, if it has any.
+    fn of(dentry: &Dentry) -> Option<Level> {
+        let directory = dentry.directory.as_ref()?;
+        let children = core::mem::take(&mut *directory.children.lock());
+        (!children.names.is_empty()).then(|| Level { names: children.names.into_values(), up: None })
     }
 }
 
@@ -386,7 +414,14 @@ impl DentryCache {
     }
 
     fn add(&self, dentry: &Arc<Dentry>) {
-        self.queue.lock().push_back(Arc::downgrade(dentry));
+        {
+            let mut queue = self.queue.lock();
+            if queue.try_reserve(1).is_err() {
+                // It stays as long as its directory does.
+                return;
+            }
+            queue.push_back(Arc::downgrade(dentry));
+        }
         // Two looks for each new name: the queue shrinks when it is too long, and no single caller pays for all.
         for _ in 0..2 {
             let candidate = {

@@ -42,7 +42,9 @@ pub(super) fn remove(id: u64) {
 pub(crate) fn relieve(account: &Account) -> bool {
     let machine_is_short = gate().is_err();
     let mut freed = 0;
-    for _ in 0..MAX_OBJECTS {
+    // Each object once: what it cannot give now it cannot give a moment later.
+    let objects = CACHES.lock().objects.len();
+    for _ in 0..objects.min(MAX_OBJECTS) {
         let Some(object) = next_object() else { break };
         let Some(object) = object.upgrade() else { continue };
         if machine_is_short || pays_for(account, &object.account) {

@@ -283,6 +283,7 @@ static int listen(int reports, struct call *last, pid_t *with)
 static enum end watch(pid_t pid, int reports, struct call *last, pid_t *with)
 {
     struct pollfd ready = {reports, POLLIN, 0};
+    int64_t none = last->index;
     for (long since = milliseconds();;) {
         int64_t before = last->index;
         int status, gone = waitpid(pid, &status, WNOHANG | WUNTRACED) == pid;
@@ -290,7 +291,7 @@ static enum end watch(pid_t pid, int reports, struct call *last, pid_t *with)
         if (gone && !WIFSTOPPED(status)) {
             if (last->index == options.calls)
                 return DONE;
-            return WIFEXITED(status) && WEXITSTATUS(status) == UNREADY && last->index == before ? UNREADY_CHILD : DIED;
+            return WIFEXITED(status) && WEXITSTATUS(status) == UNREADY && last->index == none ? UNREADY_CHILD : DIED;
         }
         if (gone)
             return put_down(pid, STOPPED);

@@ -168,7 +168,9 @@ static const struct {
     {SYS_membarrier, "iF"}, {SYS_copy_file_range, "fpfplF"}, {SYS_preadv2, "fvioiF"}, {SYS_pwritev2, "fvioiF"}, {SYS_statx, "dsFFp"},
     {SYS_rseq, "plFi"}, {SYS_clone3, "pl"}, {SYS_close_range, "ffF"}, {SYS_openat2, "dspl"}, {SYS_faccessat2, "dsiF"},
     {SYS_socket, "iii"}, {SYS_socketpair, "iiip"}, {SYS_sendmsg, "fpF"}, {SYS_recvmsg, "fpF"}, {SYS_bind, "fpl"}, {SYS_connect, "fpl"},
-    {SYS_timerfd_create, "iF"}, {SYS_signalfd4, "fp8F"}, {SYS_inotify_init1, "F"}, {SYS_setxattr, "sspli"}, {SYS_getxattr, "sspl"},
+    {SYS_timerfd_create, "iF"}, {SYS_timerfd_settime, "fitp"}, {SYS_timerfd_gettime, "fp"}, {SYS_timer_create, "ipp"},
+    {SYS_timer_settime, "iitp"}, {SYS_timer_gettime, "ip"}, {SYS_timer_getoverrun, "i"}, {SYS_timer_delete, "i"},
+    {SYS_signalfd4, "fp8F"}, {SYS_inotify_init1, "F"}, {SYS_setxattr, "sspli"}, {SYS_getxattr, "sspl"},
 };
 
 /* Whether a process number, of which the kernel reads the low half, names us or nobody. */

@@ -13,6 +13,13 @@ static void handler(int number)
         profile++;
 }
 
+static long processor_ms(void)
+{
+    struct timespec time;
+    NEED(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) == 0);
+    return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
 static void spin_until(volatile int *value, int wanted)
 {
     long end = now_ms() + 20000;
@@ -64,9 +71,11 @@ int main(void)
     /* CPU-time timers stand still while the process sleeps. */
     virtual = 0;
     timer = (struct itimerval){{0, 0}, {0, 60000}};
+    long used = processor_ms();
     setitimer(ITIMER_VIRTUAL, &timer, 0);
     sleep_ms(120);
-    IS(virtual == 0);
+    /* On a machine that is itself held up, the few instructions here may take long. */
+    IS(virtual == 0 || processor_ms() - used >= 60);
     setitimer(ITIMER_VIRTUAL, &(struct itimerval){0}, 0);
 
     timer = (struct itimerval){{0, 0}, {0, 1000000}};

@@ -61,10 +61,12 @@ impl PosixTimer {
         }
     }
 
-    /// Without a signal to wait for, a repeating timer simply goes on.
+    /// What is left at a time on its clock. One that ran out and sent its signal goes on in its interval; one that sends
+    /// nothing has run out when its time has come, whether the clock's thread has looked by then or not.
     fn left(&self, at: u64) -> Interval {
         let mut alarm = self.alarm;
-        if let Some(from) = self.expired {
+        let silent = matches!(self.notify, Notify::Nothing) && alarm.is_due(at);
+        if let Some(from) = self.expired.or(if silent { alarm.deadline } else { None }) {
             alarm.forward(from, at);
         }
         alarm.left(at)
@@ -247,5 +249,30 @@ impl IntervalTimers {
         for thread in process.threads() {
             thread.signals.lock().pending.discard_timer(signal, id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    const MS: u64 = 1_000_000;
+
+    /// Nothing but the program looks at the timers here.
+    #[test]
+    fn a_silent_timer_has_run_out_though_nobody_looked() {
+        let process = World::new().process();
+        let make = |value, interval| {
+            let timers = &process.timers;
+            let id = timers.create(&process, TimerClock::Monotonic, Some(Notify::Nothing)).expect("a timer");
+            let mut inner = timers.inner.lock();
+            let timer = inner.posix.get_mut(&id).expect("the timer");
+            timer.alarm = Alarm::set(100 * MS, Interval { value, interval });
+            [110, 131].map(|at| timer.left(at * MS))
+        };
+        let left = |value, interval| Interval { value: value * MS, interval: interval * MS };
+        assert_eq!(make(20 * MS, 0), [left(10, 0), left(0, 0)]);
+        assert_eq!(make(20 * MS, 7 * MS), [left(10, 7), left(3, 7)]);
     }
 }

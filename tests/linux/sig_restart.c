@@ -4,13 +4,17 @@
 #include <sys/select.h>
 
 static volatile int ticks;
-static int ends[2];
+static int ends[2], told[2];
 static pid_t child;
+
+/* Ticks after which the writer writes: who is held up just before its call is not held up so often. */
+#define TICKS 5
 
 static void handler(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)info, (void)context;
     ticks++;
+    write(told[1], "t", 1);
 }
 
 /* A signal every 15 ms until off: so one always comes while the call waits. */
@@ -26,12 +30,14 @@ static void clock_off(void)
     setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, 0);
 }
 
-/* After 100 ms: a byte into the pipe. */
+/* Once the signal has come some times: a byte into the pipe. */
 static void start_writer(void)
 {
     child = fork();
     if (child == 0) {
-        sleep_ms(100);
+        char byte;
+        for (int i = 0; i < TICKS; i++)
+            NEED(read(told[0], &byte, 1) == 1);
         write(ends[1], "w", 1);
         _exit(6);
     }
@@ -41,6 +47,7 @@ static void test(const char *what, long (*call)(void), int needs_writer)
 {
     for (int restart = 0; restart < 2; restart++) {
         child = -1;
+        NEED(pipe(told) == 0);
         if (needs_writer)
             start_writer();
         clock_on(restart ? SA_RESTART : 0);
@@ -52,11 +59,15 @@ static void test(const char *what, long (*call)(void), int needs_writer)
             result < 0 ? error_name(error) : "finished", ticks > 0 ? "yes" : "NO");
         if (needs_writer) {
             char byte;
+            for (int i = 0; i < TICKS; i++)
+                write(told[1], "t", 1);
             waitpid(child, 0, 0);
             fcntl(ends[0], F_SETFL, O_NONBLOCK);
             read(ends[0], &byte, 1);
             fcntl(ends[0], F_SETFL, 0);
         }
+        close(told[0]);
+        close(told[1]);
     }
 }
 
@@ -91,12 +102,12 @@ static long do_select(void)
 
 static long do_nanosleep(void)
 {
-    return nanosleep(&(struct timespec){0, 60000000}, 0);
+    return nanosleep(&(struct timespec){5, 0}, 0);
 }
 
 static long do_clock_nanosleep(void)
 {
-    errno = clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){0, 60000000}, 0);
+    errno = clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){5, 0}, 0);
     return errno ? -1 : 0;
 }
 
@@ -131,6 +142,7 @@ int main(void)
     test("pause", do_pause, 0);
     test("sigtimedwait", do_sigtimedwait, 0);
 
+    NEED(pipe(told) == 0);
     /* Opening a FIFO waits for the other side, too. */
     mkfifo("fifo", 0600);
     clock_on(0);
@@ -140,7 +152,7 @@ int main(void)
     /* A signal that is ignored, or blocked, interrupts nothing. */
     signal(SIGALRM, SIG_IGN);
     setitimer(ITIMER_REAL, &(struct itimerval){{0, 5000}, {0, 5000}}, 0);
-    IS(do_nanosleep() == 0);
+    IS(nanosleep(&(struct timespec){0, 60000000}, 0) == 0);
     clock_off();
     return 0;
 }

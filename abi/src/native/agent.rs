@@ -215,6 +215,22 @@ pub struct AgentSpawnArgs {
     /// Where a failure is told in words (bytes; UTF-8, cut to the length, zero-terminated): which path is at fault, and why.
     /// Written only when the call fails; empty where nobody wants to know.
     pub failure: Slice,
+    /// Share of the CPUs against the spawner's other agents, 1 to 10,000; 0 is the usual 100.
+    pub cpu_share: u32,
+    /// [`cpu_flag`] bits.
+    pub cpu_flags: u32,
+    /// Nanoseconds that all threads together may run in each `cpu_period`; 0 is no limit. At least 1 ms.
+    pub cpu_quota: u64,
+    /// Nanoseconds, 1 ms to 1 s; 0 is 100 ms.
+    pub cpu_period: u64,
+    /// The CPUs to run on as a mask (bytes, little endian); empty is the spawner's.
+    pub cpus: Slice,
+}
+
+/// Bits of [`AgentSpawnArgs::cpu_flags`].
+pub mod cpu_flag {
+    /// Its programs may use the real-time and deadline classes, as far as the spawner may, and raise limits.
+    pub const REALTIME: u32 = 1;
 }
 
 wire_struct!(AgentSpawnArgs {
@@ -232,6 +248,11 @@ wire_struct!(AgentSpawnArgs {
     reserved: u32,
     memory_limit: u64,
     failure: Slice,
+    cpu_share: u32,
+    cpu_flags: u32,
+    cpu_quota: u64,
+    cpu_period: u64,
+    cpus: Slice,
 });
 
 impl AgentSpawnArgs {
@@ -445,11 +466,11 @@ mod tests {
     fn sizes_are_what_programs_were_built_with() {
         assert_eq!(size_of::<Slice>(), 16);
         assert_eq!(size_of::<AgentBind>(), 40);
-        assert_eq!(size_of::<AgentSpawnArgs>(), 152);
+        assert_eq!(size_of::<AgentSpawnArgs>(), 192);
         assert_eq!(size_of::<FaultRecord>(), 56);
         assert_eq!(size_of::<AgentExitRecord>(), 424);
         assert_eq!(size_of::<AgentInfo>(), 144);
-        assert_eq!(AgentSpawnArgs::LEAST, size_of::<AgentSpawnArgs>() - size_of::<Slice>());
+        assert_eq!(AgentSpawnArgs::LEAST, 136);
     }
 
     #[test]

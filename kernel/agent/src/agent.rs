@@ -74,7 +74,14 @@ impl Agent {
             }
         };
         let name = alloc::format!("end {}", agent.id());
-        agent.ender.set(kernel_sched::Thread::new(name, None, None, None, Box::new(end))?);
+        agent.ender.set(kernel_sched::Thread::new(
+            name,
+            None,
+            None,
+            None,
+            kernel_sched::Params::default(),
+            Box::new(end),
+        )?);
         Ok(agent)
     }
 

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use aios_abi::Errno;
 use aios_abi::native::AgentId;
 use kernel_mm::Account;
+use kernel_sched::{CpuGroup, CpuLimits};
 
 use crate::{Meter, Rights};
 
@@ -18,10 +19,12 @@ pub struct Limits {
     pub threads: u64,
     /// Open files of all processes together.
     pub files: u64,
+    /// What it gets of the CPUs.
+    pub cpu: CpuLimits,
 }
 
 impl Limits {
-    pub const NONE: Limits = Limits { frames: u64::MAX, threads: u64::MAX, files: u64::MAX };
+    pub const NONE: Limits = Limits { frames: u64::MAX, threads: u64::MAX, files: u64::MAX, cpu: CpuLimits::NONE };
 }
 
 /// Protection and accounting of one agent.
@@ -33,6 +36,8 @@ pub struct Domain {
     memory: Arc<Account>,
     threads: Arc<Meter>,
     files: Arc<Meter>,
+    /// The first agent's threads are in no group: they share the CPUs with agents, not as one.
+    cpu: Option<Arc<CpuGroup>>,
     denials: AtomicU64,
 }
 
@@ -56,6 +61,7 @@ impl Domain {
             memory,
             threads: below(limits.threads, Domain::threads),
             files: below(limits.files, Domain::files),
+            cpu: parent.map(|parent| CpuGroup::new(parent.cpu.as_ref(), limits.cpu)).transpose()?,
             denials: AtomicU64::new(0),
         }))
     }
@@ -79,6 +85,11 @@ impl Domain {
 
     pub fn threads(&self) -> &Arc<Meter> {
         &self.threads
+    }
+
+    /// Whose share of the CPUs its threads run on.
+    pub fn cpu(&self) -> Option<&Arc<CpuGroup>> {
+        self.cpu.as_ref()
     }
 
     pub fn files(&self) -> &Arc<Meter> {

@@ -39,6 +39,7 @@ const FAMILIES: &[&[(u32, Handler)]] = &[
     crate::poll::CALLS,
     crate::process::CALLS,
     crate::random::CALLS,
+    crate::scheduling::CALLS,
     crate::select::CALLS,
     crate::signal::CALLS,
     crate::socket::CALLS,

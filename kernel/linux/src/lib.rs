@@ -33,6 +33,7 @@ mod places;
 mod poll;
 mod process;
 mod random;
+mod scheduling;
 mod select;
 mod shortage;
 mod signal;

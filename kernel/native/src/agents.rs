@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use aios_abi::Errno;
-use aios_abi::native::agent::{MAX_BINDS, MAX_NAME, MAX_STRING_BYTES, MAX_STRINGS, bind_flag};
+use aios_abi::native::agent::{MAX_BINDS, MAX_NAME, MAX_STRING_BYTES, MAX_STRINGS, bind_flag, cpu_flag};
 use aios_abi::native::calls::wait_flag;
 use aios_abi::native::wire::Slice;
 use aios_abi::native::{AgentBind, AgentExitRecord, AgentId, AgentInfo, AgentSpawnArgs};
@@ -13,7 +13,11 @@ use kernel_agent::{Agent, Bind, Failure, SpawnRequest};
 use kernel_cap::{Limits, Rights};
 use kernel_fs::vfs::WalkFlags;
 use kernel_hal::addr::{PAGE_SIZE, Virt};
+use kernel_hal::cpu;
+use kernel_hal::cpuset::CpuSet;
 use kernel_hal::usermem;
+use kernel_sched::policy::weight::LARGEST_SHARE;
+use kernel_sched::{Bandwidth, CpuLimits};
 
 use crate::{Call, memory};
 
@@ -38,7 +42,7 @@ pub(crate) fn spawn(call: &Call<'_>) -> Result<u64, Errno> {
 }
 
 fn make(call: &Call<'_>, parent: &Arc<Agent>, args: AgentSpawnArgs) -> Result<u64, Failure> {
-    if args.flags != 0 || args.reserved != 0 {
+    if args.flags != 0 || args.reserved != 0 || args.cpu_flags & !cpu_flag::REALTIME != 0 {
         return Err(Errno::EINVAL.into());
     }
     let name = String::from_utf8(memory::slice(args.name, MAX_NAME)?).map_err(|_| Errno::EINVAL)?;
@@ -87,11 +91,38 @@ fn make(call: &Call<'_>, parent: &Arc<Agent>, args: AgentSpawnArgs) -> Result<u6
                 frames: limit(args.memory_limit.div_ceil(PAGE_SIZE as u64)),
                 threads: limit(u64::from(args.max_threads)),
                 files: limit(u64::from(args.max_open_files)),
+                cpu: cpu_limits(&args)?,
             },
-            rights: CHILD_RIGHTS,
+            rights: if args.cpu_flags & cpu_flag::REALTIME != 0 {
+                CHILD_RIGHTS | Rights::RESOURCE
+            } else {
+                CHILD_RIGHTS
+            },
         },
     )?;
     Ok(id.raw())
+}
+
+/// What the new agent gets of the CPUs; `EINVAL` for what is out of bounds.
+fn cpu_limits(args: &AgentSpawnArgs) -> Result<CpuLimits, Errno> {
+    let mut limits = CpuLimits::NONE;
+    if args.cpu_share != 0 {
+        limits.share = Some(args.cpu_share).filter(|share| *share <= LARGEST_SHARE).ok_or(Errno::EINVAL)?;
+    }
+    if args.cpu_quota != 0 {
+        let period = if args.cpu_period == 0 { 100_000_000 } else { args.cpu_period };
+        limits.bandwidth = Some(Bandwidth::new(args.cpu_quota, period).ok_or(Errno::EINVAL)?);
+    }
+    let mask = memory::slice(args.cpus, cpu::MAX_CPUS / 8)?;
+    if !mask.is_empty() {
+        limits.cpus = (0..mask.len() * 8)
+            .filter(|cpu| mask.get(cpu / 8).is_some_and(|byte| byte >> (cpu % 8) & 1 != 0))
+            .collect();
+        if limits.cpus.and(&CpuSet::first(cpu::count())).is_empty() {
+            return Err(Errno::EINVAL);
+        }
+    }
+    Ok(limits)
 }
 
 /// An array of strings.

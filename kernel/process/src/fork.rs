@@ -78,6 +78,11 @@ impl VforkDone {
 /// Makes a thread, in this process or a new one, that returns 0 from the same call. Returns its number.
 pub fn clone(parent: &Arc<Thread>, context: &UserContext, request: &CloneRequest) -> Result<Pid, Errno> {
     request.check()?;
+    let reserves = parent.kernel().is_some_and(|kernel| matches!(kernel.class(), kernel_sched::Class::Deadline(_)));
+    if reserves && !parent.reset_on_fork.load(Ordering::Relaxed) {
+        // A reservation is one thread's.
+        return Err(Errno::EAGAIN);
+    }
     // Most of it is allocated in parts that cannot be refused.
     gate_for_bytes(THREAD_BYTES + PROCESS_BYTES)?;
     let old = parent.process();
@@ -127,7 +132,8 @@ pub fn clone(parent: &Arc<Thread>, context: &UserContext, request: &CloneRequest
             user.fs_base = request.tls;
         }
         let child_space = process.space().ok_or(Errno::ESRCH)?;
-        let kernel = kernel_thread(&thread, child, user, &child_space)?;
+        let params = child_params(parent, &thread);
+        let kernel = kernel_thread(&thread, child, user, &child_space, params)?;
         Ok((process, thread, kernel))
     })();
     let (process, thread, kernel) = match made {
@@ -185,7 +191,6 @@ fn new_process(
         limits: old.limits.duplicate(),
         executable: old.executable.lock().clone(),
         layout: *old.layout.lock(),
-        nice: old.nice.load(Ordering::Relaxed),
         charge,
     });
     process.persona.store(old.persona.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -194,17 +199,33 @@ fn new_process(
     Ok(process)
 }
 
+/// What a new thread is scheduled by: as its parent, unless that said otherwise. Sets its nice level.
+fn child_params(parent: &Thread, child: &Thread) -> kernel_sched::Params {
+    let Some(kernel) = parent.kernel() else { return process::first_params(parent.process().domain()) };
+    let mut params = kernel.params();
+    let mut nice = parent.nice.load(Ordering::Relaxed);
+    if parent.reset_on_fork.load(Ordering::Relaxed) {
+        nice = nice.max(0);
+        if !params.class.is_fair() || params.class.nice() < 0 {
+            params.class = kernel_sched::Class::Normal { nice: nice as i8, slice: 0 };
+        }
+    }
+    child.nice.store(nice, Ordering::Relaxed);
+    params
+}
+
 /// The kernel thread that a thread is to run on. The thread does not know it yet: until it does, dropping this undoes all.
 pub(crate) fn kernel_thread(
     thread: &Arc<Thread>,
     context: UserContext,
     user: UserState,
     space: &Arc<AddressSpace>,
+    params: kernel_sched::Params,
 ) -> Result<Arc<kernel_sched::Thread>, Errno> {
     let owner = thread.clone();
     let entry = Box::new(move || run::run(owner, context));
     let name = String::from_utf8_lossy(&thread.name()).into_owned();
-    kernel_sched::Thread::new(name, Some(thread.clone()), Some(user), Some(space.root()), entry)
+    kernel_sched::Thread::new(name, Some(thread.clone()), Some(user), Some(space.root()), params, entry)
 }
 
 /// Makes the child visible: in the tree, in its process, under its number.

@@ -111,8 +111,6 @@ pub struct Process {
     pub no_new_privileges: AtomicBool,
     /// `personality(2)`.
     pub persona: AtomicU32,
-    /// CPU limits, niceness.
-    pub nice: AtomicU32,
     /// Which commands of `membarrier(2)` it registered for.
     pub barriers: AtomicU32,
     _charge: KernelCharge,
@@ -138,7 +136,6 @@ pub(crate) struct Parts {
     pub limits: ResourceLimits,
     pub executable: Option<Arc<File>>,
     pub layout: Layout,
-    pub nice: u32,
     pub charge: KernelCharge,
 }
 
@@ -176,7 +173,6 @@ impl Process {
             dumpable: AtomicU32::new(1),
             no_new_privileges: AtomicBool::new(false),
             persona: AtomicU32::new(0),
-            nice: AtomicU32::new(parts.nice),
             barriers: AtomicU32::new(0),
             _charge: parts.charge,
         })
@@ -311,4 +307,9 @@ impl Process {
     pub fn children_usage(&self) -> Usage {
         *self.children_usage.lock()
     }
+}
+
+/// What the first thread of an agent is scheduled by.
+pub(crate) fn first_params(domain: &kernel_cap::Domain) -> kernel_sched::Params {
+    kernel_sched::Params { group: domain.cpu().cloned(), ..kernel_sched::Params::default() }
 }

@@ -72,7 +72,6 @@ impl World {
             limits: ResourceLimits::initial(),
             executable: None,
             layout: process::Layout::default(),
-            nice: 0,
             charge: charge_kernel_bytes(account, 0).expect("charge"),
         })
     }

@@ -1,7 +1,7 @@
 //! A thread of a process.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 
 use aios_abi::Errno;
@@ -54,8 +54,10 @@ pub struct Thread {
     pub(crate) vfork: SpinLock<Option<Arc<crate::fork::VforkDone>>>,
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: AtomicU32,
-    /// `SCHED_*`.
-    pub policy: AtomicU32,
+    /// The nice level, also while it is in a class that has none.
+    pub nice: AtomicI32,
+    /// `SCHED_RESET_ON_FORK`.
+    pub reset_on_fork: AtomicBool,
     /// This thread alone ends (`exit(2)`); the reason is the process's if it is the last.
     ending: SpinLock<Option<ExitReason>>,
     _hold: Hold,
@@ -104,7 +106,8 @@ impl Thread {
             restart: SpinLock::new(None),
             vfork: SpinLock::new(None),
             parent_death_signal: AtomicU32::new(0),
-            policy: AtomicU32::new(0),
+            nice: AtomicI32::new(0),
+            reset_on_fork: AtomicBool::new(false),
             ending: SpinLock::new(None),
             _hold: parts.hold,
             _charge: parts.charge,

@@ -13,12 +13,20 @@
 
 extern crate alloc;
 
+mod balance;
+mod change;
+mod cpus;
+mod group;
 mod parking;
 pub mod policy;
-mod queue;
+mod switch;
 mod thread;
 pub mod timer;
+mod wake;
 
+pub use cpus::{idle_time, load, start_cpus};
+pub use group::{CpuGroup, CpuLimits};
 pub use parking::init;
-pub use queue::{exit, idle_time, load, need_resched, reschedule, run_idle, start_cpus, yield_now};
-pub use thread::{Thread, current, running, spawn};
+pub use policy::{Bandwidth, Class, Reservation};
+pub use switch::{exit, need_resched, reschedule, run_idle, yield_now};
+pub use thread::{Params, Thread, current, running, spawn};

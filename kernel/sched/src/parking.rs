@@ -5,7 +5,7 @@ use kernel_hal::time::{self, Instant};
 use kernel_sync::{Parking, Waiter};
 
 use crate::thread::current;
-use crate::{queue, timer};
+use crate::{cpus, switch, timer, wake};
 
 struct Scheduler;
 
@@ -15,7 +15,7 @@ impl Parking for Scheduler {
     }
 
     fn park(&self, deadline: Option<Instant>, interruptible: bool) {
-        queue::park(deadline, interruptible);
+        switch::park(deadline, interruptible);
     }
 
     fn interrupted(&self) -> bool {
@@ -25,8 +25,8 @@ impl Parking for Scheduler {
 
 /// Makes the calling code the idle thread and this room the scheduler. Called once, before interrupts are on.
 pub fn init() {
-    queue::adopt_idle();
+    cpus::adopt_idle();
     kernel_sync::install(&Scheduler);
     time::set_timer_handler(timer::fire);
-    ipi::set_reschedule_handler(queue::kicked);
+    ipi::set_reschedule_handler(wake::kicked);
 }

@@ -12,8 +12,12 @@ use kernel_hal::paging::Root;
 use kernel_hal::task::{self, HasTask, Task, UserState};
 use kernel_sync::{IrqLock, SpinLock, Wake};
 
-use crate::queue;
+use crate::change::Reserved;
+use crate::cpus::{self, ThreadEntity};
+use crate::group::CpuGroup;
+use crate::policy::{Class, CpuSet, Entity, GroupId, Key, Runnable};
 use crate::timer::Timer;
+use crate::{switch, wake};
 
 /// Where a thread is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,16 +32,39 @@ pub(crate) enum State {
     Dead,
 }
 
-/// State and wake-up permit.
-#[derive(Debug)]
+/// State, wake-up permit, and what it is scheduled by.
 pub(crate) struct Status {
     pub state: State,
     /// A wake that no park has used up.
     pub woken: bool,
+    /// What queues hold of it, while it is parked. It is in the queue of `home` while it is runnable.
+    pub entity: Option<ThreadEntity>,
+    pub class: Class,
+    pub allowed: CpuSet,
+    pub reserved: Reserved,
+}
+
+/// What a new thread is scheduled by.
+#[derive(Clone)]
+pub struct Params {
+    pub class: Class,
+    pub allowed: CpuSet,
+    /// The kernel's own threads have none.
+    pub group: Option<Arc<CpuGroup>>,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params { class: Class::default(), allowed: CpuSet::ALL, group: None }
+    }
 }
 
 pub struct Thread {
     task: Task,
+    pub(crate) id: u64,
+    /// Where it is in its queue.
+    key: AtomicU64,
+    group: Option<Arc<CpuGroup>>,
     /// Itself, to be put into queues.
     pub(crate) this: Weak<Thread>,
     name: SpinLock<String>,
@@ -58,7 +85,7 @@ pub struct Thread {
     pub(crate) timer: Option<Timer>,
     /// How much later than asked for such waits may end, nanoseconds.
     slack: AtomicU64,
-    _place: Option<queue::Place>,
+    _place: Option<cpus::Place>,
 }
 
 impl HasTask for Thread {
@@ -69,9 +96,22 @@ impl HasTask for Thread {
 
 impl Wake for Thread {
     fn wake(&self) {
-        queue::wake(self);
+        wake::wake(self);
     }
 }
+
+impl Runnable for Arc<Thread> {
+    fn placed(&self, key: Key) {
+        self.key.store(key.at, Ordering::Relaxed);
+    }
+
+    fn is_movable(&self) -> bool {
+        !self.task.is_on_cpu()
+    }
+}
+
+/// Numbers of threads; never reused.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 impl Thread {
     /// A thread that will run `entry` once started; with `user` it can run a program in `root`.
@@ -80,21 +120,23 @@ impl Thread {
         owner: Option<Arc<dyn Any + Send + Sync>>,
         user: Option<UserState>,
         root: Option<Arc<Root>>,
+        params: Params,
         entry: Box<dyn FnOnce() + Send>,
     ) -> Result<Arc<Thread>, Errno> {
         let begin = Box::new(move || {
-            queue::begin();
+            switch::begin();
             entry();
-            queue::exit as task::End
+            switch::exit as task::End
         });
         let task = Task::new(begin, user, root).map_err(|_| Errno::ENOMEM)?;
-        let means = (queue::reserve()?, Timer::new()?);
-        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone(), Some(means))))
+        let means = (cpus::reserve(), Timer::new()?);
+        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone(), params, Some(means))))
     }
 
     pub(crate) fn idle() -> Arc<Thread> {
         Arc::new_cyclic(|this| {
-            let thread = Thread::around(Task::boot(), String::from("idle"), None, this.clone(), None);
+            let thread =
+                Thread::around(Task::boot(), String::from("idle"), None, this.clone(), Params::default(), None);
             thread.status.lock().state = State::Running;
             thread
         })
@@ -105,15 +147,32 @@ impl Thread {
         name: String,
         owner: Option<Arc<dyn Any + Send + Sync>>,
         this: Weak<Thread>,
-        means: Option<(queue::Place, Timer)>,
+        params: Params,
+        means: Option<(cpus::Place, Timer)>,
     ) -> Thread {
         let (place, timer) = means.unzip();
+        let id = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let group = params.group.as_ref().map_or(GroupId::ROOT, |group| group.id());
+        let within = params.group.as_ref().map_or(CpuSet::ALL, |group| group.cpus());
+        let usable = cpus::first_usable(&[params.allowed.and(&within), within]);
+        let entity = place.is_some().then(|| Box::new(Entity::thread(id, params.class, group, usable)));
+        let status = Status {
+            state: State::Parked,
+            woken: false,
+            entity,
+            class: params.class,
+            allowed: params.allowed,
+            reserved: None,
+        };
         Thread {
             task,
+            id,
+            key: AtomicU64::new(0),
+            group: params.group,
             this,
             name: SpinLock::new(name),
             home: AtomicUsize::new(0),
-            status: IrqLock::new(Status { state: State::Parked, woken: false }),
+            status: IrqLock::new(status),
             interrupt: AtomicBool::new(false),
             ran: AtomicU64::new(0),
             since: AtomicU64::new(0),
@@ -137,7 +196,33 @@ impl Thread {
 
     /// Lets it run for the first time.
     pub fn start(self: &Arc<Self>) {
-        queue::wake(self);
+        wake::wake(self);
+    }
+
+    /// Whose share of the CPUs it runs on.
+    pub fn group(&self) -> Option<&Arc<CpuGroup>> {
+        self.group.as_ref()
+    }
+
+    pub(crate) fn group_id(&self) -> GroupId {
+        self.group.as_ref().map_or(GroupId::ROOT, |group| group.id())
+    }
+
+    /// Where it was last put into a queue.
+    pub(crate) fn key(&self) -> Key {
+        Key { at: self.key.load(Ordering::Relaxed), id: self.id }
+    }
+
+    /// The CPU it runs on, or ran on last.
+    pub fn cpu(&self) -> usize {
+        self.home.load(Ordering::Relaxed)
+    }
+
+    /// What a thread that it makes is scheduled by: as itself, but no reservation is made twice.
+    pub fn params(&self) -> Params {
+        let status = self.status.lock();
+        let class = if let Class::Deadline(_) = status.class { Class::default() } else { status.class };
+        Params { class, allowed: status.allowed, group: self.group.clone() }
     }
 
     pub fn name(&self) -> String {
@@ -158,8 +243,8 @@ impl Thread {
     /// Makes interruptible waits of the thread end, now and until [`clear_interrupt`](Thread::clear_interrupt).
     pub fn interrupt(&self) {
         self.interrupt.store(true, Ordering::SeqCst);
-        queue::wake(self);
-        queue::poke(self);
+        wake::wake(self);
+        wake::poke(self);
     }
 
     pub fn clear_interrupt(&self) {
@@ -209,7 +294,7 @@ pub fn current() -> Arc<Thread> {
 
 /// Starts a thread of the kernel's own.
 pub fn spawn(name: &str, entry: impl FnOnce() + Send + 'static) -> Result<Arc<Thread>, Errno> {
-    let thread = Thread::new(String::from(name), None, None, None, Box::new(entry))?;
+    let thread = Thread::new(String::from(name), None, None, None, Params::default(), Box::new(entry))?;
     thread.start();
     Ok(thread)
 }

@@ -31,8 +31,23 @@ pub struct Manifest {
     pub env: BTreeMap<String, String>,
     /// Bytes of memory, at least one; `None` is what the machine has.
     pub memory: Option<u64>,
+    /// What it gets of the CPUs.
+    pub cpu: Cpu,
     /// The host directory that becomes `/share`, relative to the manifest.
     pub share: Option<String>,
+}
+
+/// The table `[cpu]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cpu {
+    /// Share against other agents, 1 to 10,000; `None` is the usual 100.
+    pub weight: Option<u32>,
+    /// Nanoseconds on CPUs in each period of so many nanoseconds.
+    pub quota: Option<(u64, u64)>,
+    /// The CPUs it may run on, by number.
+    pub affinity: Option<Vec<usize>>,
+    /// Its programs may use real-time classes.
+    pub realtime: bool,
 }
 
 /// One thing that is wrong, and in which line; a key that is missing has none.
@@ -67,11 +82,19 @@ const COMMAND: Key = Key { name: "command", expected: "a list of texts: [\"progr
 const CWD: Key = Key { name: "cwd", expected: "an absolute path" };
 const ENV: Key = Key { name: "env", expected: "a table of texts" };
 const LIMITS: Key = Key { name: "limits", expected: "a table" };
+const CPU: Key = Key { name: "cpu", expected: "a table" };
 const HOST: Key = Key { name: "host", expected: "a table" };
-const TOP: &[Key] = &[NAME, IMAGE, COMMAND, CWD, ENV, LIMITS, HOST];
+const TOP: &[Key] = &[NAME, IMAGE, COMMAND, CWD, ENV, LIMITS, CPU, HOST];
 
 const MEMORY: Key =
     Key { name: "memory", expected: "a size such as \"256 MiB\" (KiB, MiB, GiB) or a number of bytes, not 0" };
+const WEIGHT: Key = Key { name: "weight", expected: "a number from 1 to 10000" };
+const QUOTA: Key = Key {
+    name: "quota",
+    expected: "times such as \"20ms/100ms\" (us, ms, s): at least 1ms, in each period of 1ms to 1s",
+};
+const AFFINITY: Key = Key { name: "affinity", expected: "a list of processors such as \"0-3,6\", below 256" };
+const REALTIME: Key = Key { name: "realtime", expected: "true or false" };
 const SHARE: Key = Key { name: "share", expected: "the path of a directory, relative to this file" };
 
 const VARIABLE: &str = "a text; its name may not be empty or hold `=`";
@@ -94,6 +117,15 @@ impl Manifest {
             memory: reader.table(&root, LIMITS).and_then(|table| {
                 reader.only(&table, &[MEMORY], TOP);
                 reader.optional(&table, MEMORY, size)
+            }),
+            cpu: reader.table(&root, CPU).map_or_else(Cpu::default, |table| {
+                reader.only(&table, &[WEIGHT, QUOTA, AFFINITY, REALTIME], TOP);
+                Cpu {
+                    weight: reader.optional(&table, WEIGHT, weight),
+                    quota: reader.optional(&table, QUOTA, quota),
+                    affinity: reader.optional(&table, AFFINITY, processors),
+                    realtime: reader.optional(&table, REALTIME, flag).unwrap_or(false),
+                }
             }),
             share: reader.table(&root, HOST).and_then(|table| {
                 reader.only(&table, &[SHARE], TOP);
@@ -154,6 +186,60 @@ fn variables(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> BTreeMap<String,
         }
     }
     all
+}
+
+fn flag<'v, 't>(value: &'v Value<'t>) -> Result<bool, &'v Value<'t>> {
+    value.get_ref().as_bool().ok_or(value)
+}
+
+fn weight<'v, 't>(value: &'v Value<'t>) -> Result<u32, &'v Value<'t>> {
+    let number = match value.get_ref() {
+        DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    };
+    number.filter(|weight| (1..=10_000).contains(weight)).ok_or(value)
+}
+
+/// `20ms/100ms`: how long in which time, in nanoseconds.
+fn quota<'v, 't>(value: &'v Value<'t>) -> Result<(u64, u64), &'v Value<'t>> {
+    let parse = |text: &str| {
+        let (quota, period) = text.split_once('/')?;
+        Some((parse_time(quota)?, parse_time(period)?))
+    };
+    let sound = |(quota, period): &(u64, u64)| {
+        (1_000_000..1 << 40).contains(quota) && (1_000_000..=1_000_000_000).contains(period)
+    };
+    text(value).and_then(parse).filter(sound).ok_or(value)
+}
+
+fn parse_time(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(split);
+    let factor: u64 = match unit.trim() {
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// `0-3,6`: numbers of processors.
+fn processors<'v, 't>(value: &'v Value<'t>) -> Result<Vec<usize>, &'v Value<'t>> {
+    let parse = |list: &str| {
+        let mut all = Vec::new();
+        for part in list.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            if first > last || last > 255 {
+                return None;
+            }
+            all.extend(first..=last);
+        }
+        Some(all)
+    };
+    text(value).and_then(parse).ok_or(value)
 }
 
 /// A size: bytes as a number, or a text such as `256 MiB`.

@@ -40,6 +40,35 @@ fn everything_that_can_be_said() {
 }
 
 #[test]
+fn processors_are_shared_by_weight_quota_and_number() {
+    let cpu = |text: &str| Manifest::parse(&format!("{DIGEST}[cpu]\n{text}\n")).map(|manifest| manifest.cpu);
+    assert_eq!(
+        cpu("weight = 300\nquota = \"20ms/100ms\"\naffinity = \"0-2,5\"\nrealtime = true"),
+        Ok(Cpu {
+            weight: Some(300),
+            quota: Some((20_000_000, 100_000_000)),
+            affinity: Some(vec![0, 1, 2, 5]),
+            realtime: true
+        })
+    );
+    assert_eq!(cpu(""), Ok(Cpu::default()));
+    for wrong in [
+        "weight = 0",
+        "weight = 10001",
+        "quota = \"20ms\"",
+        "quota = \"20us/100ms\"",
+        "quota = \"20ms/2s\"",
+        "affinity = \"3-1\"",
+        "affinity = \"256\"",
+        "affinity = \"\"",
+        "realtime = 1",
+        "shares = 3",
+    ] {
+        assert!(cpu(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_its_neighbours() {
     let text = error(&format!("{DIGEST}comand = 1\n"));
     assert!(text.starts_with("line 4: unknown key `comand`") && text.contains("`command`"), "{text}");

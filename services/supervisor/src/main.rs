@@ -15,7 +15,7 @@ mod spawn;
 use std::collections::BTreeMap;
 use std::fs;
 
-use aios_manifest::Manifest;
+use aios_manifest::{Cpu, Manifest};
 use cmdline::{Cmdline, Mode};
 use control::Control;
 use error::{Context, Error};
@@ -64,6 +64,7 @@ fn shell() -> Manifest {
         cwd: "/root".into(),
         env: BTreeMap::new(),
         memory: None,
+        cpu: Cpu::default(),
         share: None,
     }
 }

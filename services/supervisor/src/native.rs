@@ -4,9 +4,10 @@ use std::arch::asm;
 use std::fmt;
 
 use aios_abi::Errno;
-use aios_abi::native::agent::{AgentBind, AgentExitRecord, AgentId, AgentSpawnArgs, field_text};
+use aios_abi::native::agent::{AgentBind, AgentExitRecord, AgentId, AgentSpawnArgs, cpu_flag, field_text};
 use aios_abi::native::calls::number;
 use aios_abi::native::{NATIVE_BASE, Slice};
+use aios_manifest::Cpu;
 
 /// Room for what the kernel says of a failure: two paths, and words.
 const MAX_TEXT: usize = 4096;
@@ -23,6 +24,7 @@ pub struct Request<'a> {
     pub stdio: [i32; 3],
     /// Bytes; 0 for ours.
     pub memory_limit: u64,
+    pub cpu: &'a Cpu,
 }
 
 /// A directory that the agent sees too.
@@ -62,6 +64,7 @@ pub fn spawn(request: &Request<'_>) -> Result<AgentId, Failure> {
         .collect();
     let argv: Vec<Slice> = request.argv.iter().map(|word| slice(word)).collect();
     let env: Vec<Slice> = request.env.iter().map(|entry| slice(entry)).collect();
+    let cpus = mask(request.cpu.affinity.as_deref().unwrap_or_default());
     let args = AgentSpawnArgs {
         size: size_of::<AgentSpawnArgs>() as u32,
         name: slice(request.name.as_bytes()),
@@ -72,6 +75,11 @@ pub fn spawn(request: &Request<'_>) -> Result<AgentId, Failure> {
         cwd: slice(request.cwd.as_bytes()),
         stdio: request.stdio,
         memory_limit: request.memory_limit,
+        cpu_share: request.cpu.weight.unwrap_or(0),
+        cpu_flags: if request.cpu.realtime { cpu_flag::REALTIME } else { 0 },
+        cpu_quota: request.cpu.quota.map_or(0, |(quota, _)| quota),
+        cpu_period: request.cpu.quota.map_or(0, |(_, period)| period),
+        cpus: slice(&cpus),
         failure: Slice { ptr: (&raw mut told).expose_provenance() as u64, len: told.len() as u64 },
         ..Default::default()
     };
@@ -95,6 +103,17 @@ pub fn wait(id: AgentId) -> Result<AgentExitRecord, Errno> {
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// CPU numbers as a mask.
+fn mask(cpus: &[usize]) -> Vec<u8> {
+    let mut mask = vec![0; cpus.iter().max().map_or(0, |last| last / 8 + 1)];
+    for cpu in cpus {
+        if let Some(byte) = mask.get_mut(cpu / 8) {
+            *byte |= 1 << (cpu % 8);
+        }
+    }
+    mask
 }
 
 fn slice<T>(values: &[T]) -> Slice {
@@ -145,6 +164,7 @@ mod tests {
             cwd: "/",
             stdio: [-1; 3],
             memory_limit: 0,
+            cpu: &Cpu::default(),
         };
         let failure = spawn(&request).unwrap_err();
         assert_eq!((failure.errno, failure.to_string()), (Errno::ENOSYS, Errno::ENOSYS.to_string()));

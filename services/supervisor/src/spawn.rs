@@ -43,6 +43,7 @@ pub fn spawn(manifest: &Manifest, cmdline: &Cmdline) -> Result<AgentId, Error> {
         cwd: &manifest.cwd,
         stdio: [fd; 3],
         memory_limit: manifest.memory.unwrap_or(0),
+        cpu: &manifest.cpu,
     })
     .context(&format!("cannot spawn agent {} ({})", manifest.name, manifest.command.join(" ")))
 }

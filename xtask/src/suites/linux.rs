@@ -200,7 +200,8 @@ fn machine(place: &Path, index: usize) -> Result<Machine> {
         .iter()
         .map(|word| format!("{word:?}"))
         .collect();
-    let manifest = format!("name = \"linux\"\nimage = \"base\"\ncommand = [{}]\n", words.join(", "));
+    let manifest =
+        format!("name = \"linux\"\nimage = \"base\"\ncommand = [{}]\n[cpu]\nrealtime = true\n", words.join(", "));
     paths::write_if_changed(&dir.join("agent.toml"), manifest.as_bytes())?;
     Ok(booted::machine("base", &dir)?.share("share", place, true).word("aios.share"))
 }

@@ -253,7 +253,6 @@ pub fn spawn_first(
         limits,
         executable: Some(loaded.file),
         layout: loaded.layout,
-        nice: 0,
         charge: process_charge,
     });
     process.executed.store(true, Ordering::Relaxed);
@@ -272,7 +271,8 @@ pub fn spawn_first(
     });
     thread.set_name(short_name(path));
     let registers = UserContext::new(Virt(loaded.entry), Virt(loaded.pointer));
-    match kernel_thread(&thread, registers, UserState::default(), &loaded.space) {
+    let params = process::first_params(domain);
+    match kernel_thread(&thread, registers, UserState::default(), &loaded.space, params) {
         Ok(kernel) => thread.set_kernel(kernel),
         Err(error) => {
             pids.retire_thread(pid);

@@ -1,19 +1,21 @@
 //! `stat`, `statm`, `children`: numbers in a line.
 
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::resource::RLIMIT_RSS;
-use aios_abi::linux::consts::{NSIG, SIG_DFL, SIG_IGN, USER_HZ};
+use aios_abi::linux::consts::{NSIG, SIG_DFL, SIG_IGN, USER_HZ, sched_policy as policy};
 use kernel_fs::procfs::Text;
 use kernel_hal::addr::{PAGE_SHIFT, PAGE_SIZE};
+use kernel_sched::Class;
 
 use super::areas;
 use super::subject::Found;
 use crate::exit::ExitStatus;
 use crate::process::State;
 use crate::signal::{SignalSet, bit};
-use crate::{Process, jobs};
+use crate::{Process, Thread, jobs};
 
 /// Of the flags word: has not called `execve` since it was forked.
 const PF_FORKNOEXEC: u64 = 0x40;
@@ -81,7 +83,8 @@ pub(super) fn stat(found: &Found, text: &mut Text) -> Result<(), Errno> {
     let terminal = jobs::terminal_of(process);
     let device = terminal.as_ref().and_then(|terminal| terminal.number()).map_or(0, |number| number.encode());
     let foreground = terminal.and_then(|terminal| terminal.foreground()).map_or(-1, i64::from);
-    let nice = process.nice.load(Ordering::Relaxed) as i32;
+    let scheduled = found.thread.as_ref().or(process.leader().as_ref()).map_or_else(Scheduled::default, scheduled);
+    let Scheduled { priority, nice, .. } = scheduled;
     let space = process.space();
     let (size, resident) = space.as_ref().map_or((0, 0), |space| (space.size(), space.resident()));
     let layout = if found.may_inspect() { *process.layout.lock() } else { Default::default() };
@@ -120,7 +123,7 @@ pub(super) fn stat(found: &Found, text: &mut Text) -> Result<(), Errno> {
         ],
     )?;
     // 18 to 21.
-    text.put(format_args!(" {} {nice} {} 0", 20 + nice, process.thread_count().max(1)))?;
+    text.put(format_args!(" {priority} {nice} {} 0", process.thread_count().max(1)))?;
     let waits = u64::from(letter == 'S');
     // 22 to 37: start, memory, stack pointer and program counter (not told, as on Linux), signals, where it waits.
     unsigned(
@@ -146,7 +149,13 @@ pub(super) fn stat(found: &Found, text: &mut Text) -> Result<(), Errno> {
     )?;
     // 38 to 52: exit signal, processor, policy, delays, more addresses, exit code.
     let code = if found.may_inspect() { exit_code(process) } else { 0 };
-    text.put(format_args!(" {} 0 0 0 0 0 0", process.exit_signal.load(Ordering::Relaxed)))?;
+    text.put(format_args!(
+        " {} {} {} {} 0 0 0",
+        process.exit_signal.load(Ordering::Relaxed),
+        scheduled.cpu,
+        scheduled.realtime,
+        scheduled.policy,
+    ))?;
     unsigned(
         text,
         &[
@@ -185,4 +194,36 @@ pub(super) fn children(found: &Found, text: &mut Text) -> Result<(), Errno> {
         return Ok(());
     }
     found.process.children().iter().try_for_each(|child| text.put(format_args!("{} ", child.pid())))
+}
+
+/// How a thread is scheduled, in Linux's numbers.
+pub(super) struct Scheduled {
+    /// As `stat` shows it: 20 + nice, -1 - the real-time priority, or -101 for a deadline.
+    pub priority: i32,
+    pub nice: i32,
+    pub cpu: usize,
+    pub realtime: u8,
+    /// `SCHED_*`.
+    pub policy: u32,
+}
+
+impl Default for Scheduled {
+    fn default() -> Scheduled {
+        Scheduled { priority: 20, nice: 0, cpu: 0, realtime: 0, policy: 0 }
+    }
+}
+
+pub(super) fn scheduled(thread: &Arc<Thread>) -> Scheduled {
+    let nice = thread.nice.load(Ordering::Relaxed);
+    let Some(kernel) = thread.kernel() else { return Scheduled::default() };
+    let class = kernel.class();
+    let (priority, policy) = match class {
+        Class::Deadline(_) => (-101, policy::SCHED_DEADLINE),
+        Class::Fifo(priority) => (-1 - i32::from(priority), policy::SCHED_FIFO),
+        Class::RoundRobin(priority) => (-1 - i32::from(priority), policy::SCHED_RR),
+        Class::Normal { .. } => (20 + nice, policy::SCHED_NORMAL),
+        Class::Batch { .. } => (20 + nice, policy::SCHED_BATCH),
+        Class::Idle { .. } => (20 + nice, policy::SCHED_IDLE),
+    };
+    Scheduled { priority, nice, cpu: kernel.cpu(), realtime: class.priority(), policy }
 }

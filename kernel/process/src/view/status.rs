@@ -9,6 +9,7 @@ use kernel_fs::credentials::ALL_CAPABILITIES;
 use kernel_fs::procfs::Text;
 use kernel_hal::addr::PAGE_SIZE;
 use kernel_hal::cpu;
+use kernel_hal::cpuset::CpuSet;
 
 use super::subject::Found;
 use super::{areas, stat};
@@ -53,8 +54,9 @@ pub(super) fn status(found: &Found, text: &mut Text) -> Result<(), Errno> {
     }
     let no_new_privileges = u8::from(process.no_new_privileges.load(Ordering::Relaxed));
     text.put(format_args!("NoNewPrivs:\t{no_new_privileges}\nSeccomp:\t0\nSeccomp_filters:\t0\n"))?;
-    processors(cpu::count(), text)?;
+    let online = CpuSet::first(cpu::count());
     let kernel = found.thread.as_ref().and_then(|thread| thread.kernel());
+    processors(&kernel.map_or(online, |kernel| kernel.usable().and(&online)), cpu::count(), text)?;
     let (voluntary, involuntary) = kernel.map_or((0, 0), |kernel| kernel.switches());
     text.put(format_args!("voluntary_ctxt_switches:\t{voluntary}\nnonvoluntary_ctxt_switches:\t{involuntary}\n"))
 }
@@ -118,20 +120,17 @@ fn signals(found: &Found, text: &mut Text) -> Result<(), Errno> {
     ))
 }
 
-/// All of the first `count` processors, as a mask in words of 32 bits and as a list.
-fn processors(count: usize, text: &mut Text) -> Result<(), Errno> {
+/// A set of the first `count` processors, as a mask in words of 32 bits and as a list.
+fn processors(set: &CpuSet, count: usize, text: &mut Text) -> Result<(), Errno> {
     text.bytes(b"Cpus_allowed:\t")?;
     let words = count.div_ceil(32);
     for word in (0..words).rev() {
         let bits = (count - word * 32).min(32) as u32;
-        let mask = u32::MAX >> (32 - bits);
+        let mask = (set.words().get(word / 2).copied().unwrap_or(0) >> (word % 2 * 32)) as u32;
         let digits = if words > 1 && word + 1 < words { 8 } else { bits.div_ceil(4) as usize };
         text.put(format_args!("{mask:0digits$x}{}", if word > 0 { "," } else { "\n" }))?;
     }
-    text.bytes(b"Cpus_allowed_list:\t0")?;
-    if count > 1 {
-        text.put(format_args!("-{}", count - 1))?;
-    }
+    text.put(format_args!("Cpus_allowed_list:\t{set}"))?;
     text.bytes(b"\nMems_allowed:\t1\nMems_allowed_list:\t0\n")
 }
 
@@ -146,7 +145,7 @@ mod tests {
             [(1, "1\t0"), (2, "3\t0-1"), (5, "1f\t0-4"), (32, "ffffffff\t0-31"), (40, "ff,ffffffff\t0-39")]
         {
             let mut text = Text::new();
-            processors(count, &mut text).expect("memory");
+            processors(&CpuSet::first(count), count, &mut text).expect("memory");
             let text = String::from_utf8(text.into_bytes()).expect("text");
             let (mask, list) = expected.split_once('\t').expect("two");
             assert!(

@@ -38,6 +38,11 @@ impl Key {
 pub trait Runnable: Clone {
     /// The entity was put at this place; a later [`RunQueue::remove`](super::RunQueue::remove) names it.
     fn placed(&self, key: Key);
+
+    /// False while it cannot go to another CPU, for a reason that passes.
+    fn is_movable(&self) -> bool {
+        true
+    }
 }
 
 pub(super) type Link<T> = Option<Box<Entity<T>>>;
@@ -110,6 +115,11 @@ impl<T> Entity<T> {
             rr_left: 0,
             ran: 0,
         }
+    }
+
+    /// The number it was made with.
+    pub fn id(&self) -> u64 {
+        self.key.id
     }
 
     pub fn class(&self) -> Class {

@@ -1,8 +1,10 @@
 //! The CPUs as placement sees them: a snapshot each, published by whoever holds the queue's lock, read without it.
 
-use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use kernel_hal::cpu::MAX_CPUS;
+
+use super::weight::to_virtual;
 
 /// What a CPU runs, by urgency: nothing.
 pub const IDLE: u8 = 0;
@@ -35,6 +37,7 @@ pub struct Published {
     vtime: AtomicI64,
     priority: AtomicU8,
     waiting: AtomicU8,
+    at: AtomicU64,
 }
 
 impl Published {
@@ -46,10 +49,13 @@ impl Published {
             vtime: AtomicI64::new(0),
             priority: AtomicU8::new(IDLE),
             waiting: AtomicU8::new(IDLE),
+            at: AtomicU64::new(0),
         }
     }
 
-    pub fn store(&self, view: &CpuView) {
+    /// Publishes what the queue is like at `now`, in nanoseconds.
+    pub fn store(&self, view: &CpuView, now: u64) {
+        self.at.store(now, Ordering::Relaxed);
         self.runnable.store(view.runnable, Ordering::Relaxed);
         self.fair.store(view.fair, Ordering::Relaxed);
         self.load.store(view.load, Ordering::Relaxed);
@@ -58,15 +64,27 @@ impl Published {
         self.waiting.store(view.waiting, Ordering::Relaxed);
     }
 
-    pub fn load(&self) -> CpuView {
+    /// What the queue is like at `now` if nothing but time went on since it was published.
+    pub fn load(&self, now: u64) -> CpuView {
+        let (load, priority) = (self.load.load(Ordering::Relaxed), self.priority.load(Ordering::Relaxed));
+        let mut vtime = self.vtime.load(Ordering::Relaxed);
+        if priority == RUNS_FAIR && load != 0 {
+            let passed = now.saturating_sub(self.at.load(Ordering::Relaxed));
+            vtime = vtime.wrapping_add(to_virtual(passed, load));
+        }
         CpuView {
             runnable: self.runnable.load(Ordering::Relaxed),
             fair: self.fair.load(Ordering::Relaxed),
-            load: self.load.load(Ordering::Relaxed),
-            vtime: self.vtime.load(Ordering::Relaxed),
-            priority: self.priority.load(Ordering::Relaxed),
+            load,
+            vtime,
+            priority,
             waiting: self.waiting.load(Ordering::Relaxed),
         }
+    }
+
+    /// How urgent the most urgent of the waiting threads is.
+    pub fn waiting(&self) -> u8 {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -77,32 +95,43 @@ impl Default for Published {
 }
 
 /// Which CPUs share a core, and which a package.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Topology {
-    core: [u16; MAX_CPUS],
-    package: [u16; MAX_CPUS],
+    core: [AtomicU16; MAX_CPUS],
+    package: [AtomicU16; MAX_CPUS],
 }
 
 impl Topology {
     /// Each CPU a core of its own, all in one package.
-    pub fn flat() -> Topology {
-        Topology { core: core::array::from_fn(|cpu| cpu as u16), package: [0; MAX_CPUS] }
+    pub const fn flat() -> Topology {
+        let mut core = [const { AtomicU16::new(0) }; MAX_CPUS];
+        let mut cpu = 0;
+        while cpu < MAX_CPUS {
+            core[cpu] = AtomicU16::new(cpu as u16);
+            cpu += 1;
+        }
+        Topology { core, package: [const { AtomicU16::new(0) }; MAX_CPUS] }
     }
 
     /// Says which core and package a CPU is in; cores are numbered over the whole machine.
-    pub fn place(&mut self, cpu: usize, core: u16, package: u16) {
-        if let (Some(of_core), Some(of_package)) = (self.core.get_mut(cpu), self.package.get_mut(cpu)) {
-            (*of_core, *of_package) = (core, package);
+    pub fn place(&self, cpu: usize, core: u16, package: u16) {
+        if let (Some(of_core), Some(of_package)) = (self.core.get(cpu), self.package.get(cpu)) {
+            of_core.store(core, Ordering::Relaxed);
+            of_package.store(package, Ordering::Relaxed);
         }
     }
 
     /// How far two CPUs are apart: 0 the same, 1 one core, 2 one package, 3 the machine.
     pub fn distance(&self, a: usize, b: usize) -> u8 {
+        let same = |of: &[AtomicU16], a: usize, b: usize| {
+            let number = |cpu: usize| of.get(cpu).map(|number| number.load(Ordering::Relaxed));
+            number(a) == number(b)
+        };
         if a == b {
             0
-        } else if self.core.get(a) == self.core.get(b) {
+        } else if same(&self.core, a, b) {
             1
-        } else if self.package.get(a) == self.package.get(b) {
+        } else if same(&self.package, a, b) {
             2
         } else {
             3

@@ -23,7 +23,7 @@ use kernel_hal::cpu::{self, IrqGuard, MAX_CPUS};
 use kernel_hal::time::{self, Instant, now};
 use kernel_sync::{IrqLock, Wake};
 
-use crate::queue;
+use crate::switch;
 use heap::Heap;
 use nodes::{NONE, Nodes};
 
@@ -135,7 +135,7 @@ pub(crate) fn fire() {
             target.wake();
         }
     }
-    queue::tick(at);
+    switch::tick(at);
 }
 
 /// Takes the next timer off whose time has come, or sets the hardware timer for the next.

@@ -181,6 +181,11 @@ impl<T: Runnable> RunQueue<T> {
         }
     }
 
+    /// True when a [`pick`](RunQueue::pick) may find someone, other than whom it found last.
+    pub fn has_ready(&self) -> bool {
+        !self.deadline.is_empty() || !self.realtime.is_empty() || self.fair_waits()
+    }
+
     /// The entity of the running thread.
     pub fn current(&self) -> Option<&Entity<T>> {
         match &self.running {

@@ -57,7 +57,7 @@ impl<T: Runnable> RunQueue<T> {
         let mut best: Option<Candidate> = None;
         self.realtime.visit(&mut |entity| {
             let better = best.as_ref().is_none_or(|best| entity.key.before(&best.key));
-            if better && rank(&entity.class) > above && entity.allowed.contains(to) {
+            if better && rank(&entity.class) > above && may_move(entity, to) {
                 best = Some(Candidate { group: entity.group, key: entity.key, class: entity.class, weight: NICE_0 });
             }
             true
@@ -96,7 +96,7 @@ impl<T: Runnable> RunQueue<T> {
                 Member::Thread(_) => {
                     let nearer =
                         best.as_ref().is_none_or(|best| weight.abs_diff(wanted) < best.weight.abs_diff(wanted));
-                    if waits && nearer && entity.allowed.contains(to) {
+                    if waits && nearer && may_move(entity, to) {
                         *best = Some(Candidate { group: at, key: entity.key, class: entity.class, weight });
                     }
                 }
@@ -108,6 +108,10 @@ impl<T: Runnable> RunQueue<T> {
         }
         queue.fair.tree.visit(&mut |entity| see(entity, true));
     }
+}
+
+fn may_move<T: Runnable>(entity: &Entity<T>, to: usize) -> bool {
+    entity.allowed.contains(to) && entity.runnable().is_some_and(Runnable::is_movable)
 }
 
 fn rank(class: &Class) -> u8 {

@@ -56,7 +56,7 @@ fn answers_are_allowed_whatever_the_snapshot() {
     for seed in 0..2000 {
         let mut random = Random(seed);
         let cpus = random.between(1, 256) as usize;
-        let mut topology = Topology::flat();
+        let topology = Topology::flat();
         (0..cpus).for_each(|cpu| topology.place(cpu, (cpu / 2) as u16, (cpu / 8) as u16));
         let views: Vec<CpuView> = (0..cpus)
             .map(|_| CpuView {
@@ -90,7 +90,7 @@ fn answers_are_allowed_whatever_the_snapshot() {
 /// Two cores of two threads: a whole idle core comes before the idle half of the last one.
 #[test]
 fn idle_cores_come_before_idle_siblings() {
-    let mut topology = Topology::flat();
+    let topology = Topology::flat();
     (0..4).for_each(|cpu| topology.place(cpu, cpu as u16 / 2, 0));
     let busy = CpuView { runnable: 1, fair: 1, load: 1 << 20, priority: RUNS_FAIR, ..CpuView::default() };
     let idle = CpuView { priority: IDLE, ..CpuView::default() };

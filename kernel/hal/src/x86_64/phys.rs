@@ -162,8 +162,10 @@ pub fn init(regions: &[MemoryRegion]) {
     let bytes = end * size_of::<Meta>();
     let frames = bytes.div_ceil(PAGE_SIZE);
     // The metadata goes into the first usable run above 1 MiB that can hold it and lies in the boot's direct map.
-    let Some(home) = usable().find(|range| range.end <= 4 << 18 && range.start >= 256 && range.len() > frames + 64)
-    else {
+    // What follows the metadata is all the memory there is until the frame allocator works, and that one's own tables grow
+    // with the machine as the metadata does.
+    let wanted = frames + frames / 8 + 64;
+    let Some(home) = usable().find(|range| range.end <= 4 << 18 && range.start >= 256 && range.len() > wanted) else {
         panic!("no room for {bytes} bytes of frame metadata");
     };
     extend_direct_map(home.start + frames..home.end, end);

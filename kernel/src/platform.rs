@@ -66,8 +66,19 @@ pub fn refine_clock() {
     }
 }
 
+/// Where interrupts go: `irqaffinity=` on the command line names a processor, or a list of which the first counts.
+fn choose_target(boot: &Boot) {
+    let first = boot.option("irqaffinity").and_then(|list| list.split([',', '-']).next());
+    match first.map(str::parse) {
+        Some(Ok(cpu)) => irq::set_default_cpu(cpu),
+        Some(Err(_)) => log::warn!("irqaffinity= names no processor"),
+        None => {}
+    }
+}
+
 /// Takes over the I/O APICs. Without any, or with `noapic` on the command line, the old controllers serve the ISA lines.
 pub fn route_interrupts(boot: &Boot, madt: Option<&Madt>) {
+    choose_target(boot);
     let madt = madt.filter(|_| boot.option("noapic").is_none());
     let places: Vec<IoApicAt> = madt.iter().flat_map(|madt| &madt.io_apics).map(place).collect();
     let overrides: Vec<IsaOverride> = madt.iter().flat_map(|madt| &madt.overrides).map(moved).collect();

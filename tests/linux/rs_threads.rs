@@ -75,9 +75,13 @@ fn main() {
     thread::sleep(Duration::from_millis(10));
     sleeper.thread().unpark();
     println!("thread local {} and ours {}", sleeper.join().unwrap(), MINE.with(Cell::get));
-    let begin = Instant::now();
-    thread::park_timeout(Duration::from_millis(20));
-    println!("parked long enough {}", begin.elapsed() >= Duration::from_millis(20));
+    // In a thread that nobody knows: the scope's last thread unparks this one, which may have gone on long before.
+    let alone = thread::spawn(|| {
+        let begin = Instant::now();
+        thread::park_timeout(Duration::from_millis(20));
+        begin.elapsed() >= Duration::from_millis(20)
+    });
+    println!("parked long enough {}", alone.join().unwrap());
 
     std::panic::set_hook(Box::new(|_| ()));
     let failed = thread::Builder::new().name("failing".into()).stack_size(256 * 1024).spawn(|| panic!("as planned")).unwrap().join();

@@ -20,7 +20,7 @@ mod tests;
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub use ioapic::IoApicAt;
 pub use local::{Local, count, counted};
@@ -109,6 +109,8 @@ struct Interrupt {
 static TABLE: [Once<Box<Interrupt>>; COUNT] = [const { Once::new() }; COUNT];
 static NEXT: IrqLock<usize> = IrqLock::new(0);
 static NEXT_MESSAGE: AtomicU32 = AtomicU32::new(FIRST_MESSAGE);
+/// Where interrupts go that nobody has moved.
+static DEFAULT_CPU: AtomicUsize = AtomicUsize::new(0);
 static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
 /// Vectors without a handler that are worth a line in the log.
 const TOLD: u64 = 16;
@@ -139,6 +141,11 @@ pub fn install(places: &[IoApicAt], overrides: &[IsaOverride]) -> bool {
     NEXT_MESSAGE.fetch_max(chips.end(), Ordering::Relaxed);
     *CONTROLLERS.lock() = Some(Controllers { chips, overrides: overrides.into() });
     true
+}
+
+/// Sends interrupts that are connected from now on to that processor, if it runs by then.
+pub fn set_default_cpu(cpu: usize) {
+    DEFAULT_CPU.store(cpu, Ordering::Relaxed);
 }
 
 /// A vector with its handler; drivers live as long as the machine, and so do vectors.
@@ -221,7 +228,11 @@ impl Vector {
     }
 
     fn connect(self, number: u32, source: Source) -> bool {
+        let cpu = DEFAULT_CPU.load(Ordering::Relaxed);
         let mut route = self.interrupt().route.lock();
+        if matches!(route.source, Source::None) && cpu < cpu::count() {
+            route.cpu = cpu;
+        }
         let before = (route.number, core::mem::replace(&mut route.source, source));
         route.number = number;
         route.masked = false;

@@ -101,17 +101,25 @@ pub fn refine() -> bool {
     machine::refine()
 }
 
-static CHANGED: Once<fn()> = Once::new();
+/// A change of [`parameters`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// It is about to come: nobody may compute the clock until it is done.
+    Begins,
+    Done,
+}
 
-/// Installs what is called after [`parameters`] have changed. Called once at start-up.
-pub fn on_change(handler: fn()) {
-    CHANGED.set(handler);
+static CHANGE: Once<fn(Change)> = Once::new();
+
+/// Installs what is called before and after [`parameters`] change. Called once at start-up.
+pub fn on_change(handler: fn(Change)) {
+    CHANGE.set(handler);
 }
 
 #[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the hosted machine's clock does not change"))]
-pub(crate) fn changed() {
-    if let Some(handler) = CHANGED.get() {
-        handler();
+pub(crate) fn tell(change: Change) {
+    if let Some(handler) = CHANGE.get() {
+        handler(change);
     }
 }
 

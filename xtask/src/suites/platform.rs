@@ -18,6 +18,7 @@ const LOG: usize = 1000;
 /// answer.
 struct Case {
     name: &'static str,
+    cpus: u32,
     words: &'static [&'static str],
     /// What the kernel must have said of itself.
     log: &'static str,
@@ -27,10 +28,11 @@ struct Case {
 const CASES: &[Case] = &[
     Case {
         name: "interrupts through the I/O APIC",
+        cpus: 1,
         words: &[],
         log: "clock: ",
         steps: &[
-            ("grep serial /proc/interrupts | tr -s ' ' | cut -d' ' -f4,5", "IO-APIC 4-edge"),
+            ("grep serial /proc/interrupts | tr -s ' ' : | grep -o '[A-Z-]*:4-edge'", "IO-APIC:4-edge"),
             ("grep -c virtio /proc/interrupts | sed 's/^/lines=/' | tr = :", "lines:2"),
             ("grep ^intr /proc/stat | cut -c1-4 | rev", "rtni"),
             ("cat /proc/irq/4/smp_affinity_list | sed 's/^/cpu=/' | tr = :", "cpu:0"),
@@ -40,18 +42,40 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "interrupts through the old controllers",
+        cpus: 2,
         words: &["noapic"],
         log: "no I/O APIC",
-        steps: &[("grep serial /proc/interrupts | tr -s ' ' | cut -d' ' -f4,5", "XT-PIC 4-edge")],
+        steps: &[("grep serial /proc/interrupts | tr -s ' ' : | grep -o '[A-Z-]*:4-edge'", "XT-PIC:4-edge")],
     },
-    Case { name: "time by the HPET", words: &["clocksource=hpet"], log: "time is told by hpet", steps: TIME },
+    Case {
+        name: "interrupts at another processor",
+        cpus: 4,
+        words: &["irqaffinity=2"],
+        log: "4 of 4 processors run",
+        // What is typed and what is read from the image comes there, and nowhere else.
+        steps: &[
+            ("cat /proc/irq/4/smp_affinity", "4\r\n"),
+            (
+                "awk '/serial|requests/ {print ($2+$3+$5 == 0 && $4 > 0) ? \"ye\" \"s\" : \"no\"}' /proc/interrupts",
+                "yes\r\nyes\r\n",
+            ),
+        ],
+    },
+    Case { name: "time by the HPET", cpus: 4, words: &["clocksource=hpet"], log: "time is told by hpet", steps: TIME },
     Case {
         name: "time by the ACPI timer",
+        cpus: 2,
         words: &["clocksource=acpi_pm"],
         log: "time is told by acpi_pm",
         steps: TIME,
     },
-    Case { name: "the interval timer as reference", words: &["clocksource=tsc"], log: "Hz by pit", steps: TIME },
+    Case {
+        name: "the interval timer as reference",
+        cpus: 1,
+        words: &["clocksource=tsc"],
+        log: "Hz by pit",
+        steps: TIME,
+    },
 ];
 
 /// A second takes a second, and no clock goes back.
@@ -67,7 +91,10 @@ pub fn run(report: &mut Report) -> Result<()> {
     report.each(&EVENTS, |event| event.name.to_owned(), outside);
     let cases: Vec<(&Case, Machine)> = CASES
         .iter()
-        .map(|case| (case, case.words.iter().fold(machine.clone(), |machine, word| machine.word(*word))))
+        .map(|case| {
+            let machine = machine.clone().cpus(case.cpus);
+            (case, case.words.iter().fold(machine, |machine, word| machine.word(*word)))
+        })
         .collect();
     report.each(&cases, |(case, _)| case.name.to_owned(), |(case, machine)| session(case, machine));
     Ok(())

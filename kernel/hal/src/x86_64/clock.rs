@@ -18,6 +18,7 @@ use crate::clock::warp::Warp;
 use crate::cpu::IrqGuard;
 use crate::lock::IrqLock;
 use crate::once::Once;
+use crate::time::Change;
 
 /// Taken for the counter's rate until it is known.
 const GUESS_HZ: u64 = 2_000_000_000;
@@ -171,11 +172,20 @@ fn local_timer() -> LocalTimer {
     }
 }
 
+/// Goes on by another scale or counter. Programs do not compute the time meanwhile, however long that takes: what they
+/// computed before was read before the change.
+fn change(by_processor: bool, scale: Scale) -> bool {
+    crate::time::tell(Change::Begins);
+    let changed = LIVE.change(by_processor, scale, ordered_counter, board);
+    crate::time::tell(Change::Done);
+    changed
+}
+
 /// Makes the board's counter the clock. False when there is none, or it is the clock already.
 fn use_board() -> bool {
     let Some(reference) = BOARD.get() else { return false };
     let Some(scale) = Scale::measured(1_000_000_000, reference.period_fs.saturating_mul(1000)) else { return false };
-    if !LIVE.state().by_processor || !LIVE.change(false, scale, ordered_counter, board) {
+    if !LIVE.state().by_processor || !change(false, scale) {
         return false;
     }
     KEEP_ALIVE.store(reference.ns(reference.mask) < LONG, Ordering::Relaxed);
@@ -212,9 +222,7 @@ pub fn check_synchronised() {
 
 /// The processors' counters disagree: time goes on by the board's, where there is one.
 fn distrust_counter() {
-    if use_board() {
-        crate::time::changed();
-    } else {
+    if !use_board() {
         log::error!("clock: there is no other, so time may differ between processors");
     }
 }
@@ -242,7 +250,7 @@ pub fn refine() -> bool {
         log::warn!("clock: measured again as {new} Hz, which is not believed");
         return false;
     }
-    if !LIVE.change(true, found.counter, ordered_counter, board) {
+    if !change(true, found.counter) {
         return false;
     }
     // The timer was in use meanwhile; how it relates to the counter is known from the first measurement.
@@ -253,7 +261,6 @@ pub fn refine() -> bool {
         }
     }
     log::info!("clock: {new} Hz, measured to {} parts in a million", found.uncertain_ppm);
-    crate::time::changed();
     true
 }
 

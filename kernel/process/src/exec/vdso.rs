@@ -12,7 +12,7 @@ use kernel_hal::addr::{PAGE_SIZE, Virt};
 use kernel_hal::cpu;
 use kernel_hal::frame::Frame;
 use kernel_hal::paging::Prot;
-use kernel_hal::time;
+use kernel_hal::time::{self, Change};
 use kernel_mm::{Account, AddressSpace, MapBacking, MapFlags, MapRequest, MemoryObject};
 use kernel_sync::{Once, SpinLock};
 
@@ -24,8 +24,16 @@ struct Vdso {
     code_len: u64,
     data: Arc<MemoryObject>,
     page: Frame,
-    /// The sequence counter of the data page, even.
-    sequence: SpinLock<u32>,
+    writer: SpinLock<Writer>,
+}
+
+/// Held by who writes the data page.
+#[derive(Default)]
+struct Writer {
+    /// The sequence counter of the page, even.
+    sequence: u32,
+    /// The machine's clock is changing: programs ask the kernel.
+    changing: bool,
 }
 
 static VDSO: Once<Vdso> = Once::new();
@@ -36,7 +44,7 @@ pub fn install_vdso(code: &'static [u8]) {
         Ok(vdso) => {
             VDSO.set(vdso);
             update_vdso();
-            time::on_change(update_vdso);
+            time::on_change(|change| write_page(Some(change == Change::Begins)));
         }
         Err(error) => log::warn!("programs run without vDSO: {error}"),
     }
@@ -59,18 +67,25 @@ fn prepare(code: &[u8]) -> Result<Vdso, Errno> {
     let data = MemoryObject::anonymous(&Account::kernel());
     data.set_size(DATA_BEFORE_CODE);
     let page = data.page(0, true)?;
-    Ok(Vdso { code: object, code_len, data, page, sequence: SpinLock::new(0) })
+    Ok(Vdso { code: object, code_len, data, page, writer: SpinLock::default() })
 }
 
-/// Tells programs the clock anew. Called after the wall clock was set, and when the machine's clock has changed.
+/// Tells programs the clock anew. Called after the wall clock was set.
 pub fn update_vdso() {
+    write_page(None);
+}
+
+/// Tells programs the clock, or to ask the kernel while the machine's clock changes: from now on or no longer, if that is
+/// given.
+fn write_page(changing: Option<bool>) {
     let Some(vdso) = VDSO.get() else { return };
+    let mut writer = vdso.writer.lock();
+    writer.changing = changing.unwrap_or(writer.changing);
     let clock = time::parameters();
-    let mut sequence = vdso.sequence.lock();
-    let next = sequence.wrapping_add(2);
+    let next = writer.sequence.wrapping_add(2);
     let data = VdsoData {
-        sequence: sequence.wrapping_add(1),
-        clock_mode: if clock.readable { CLOCK_TSC } else { CLOCK_NONE },
+        sequence: writer.sequence.wrapping_add(1),
+        clock_mode: if clock.readable && !writer.changing { CLOCK_TSC } else { CLOCK_NONE },
         counter_base: clock.base,
         multiplier: clock.mult,
         shift: clock.shift,
@@ -88,7 +103,7 @@ pub fn update_vdso() {
     vdso.page.write(head.len(), rest);
     fence(Ordering::SeqCst);
     vdso.page.write(0, &next.to_le_bytes());
-    *sequence = next;
+    writer.sequence = next;
 }
 
 /// Maps data page and code into a program and returns where the code is; `None` without vDSO.

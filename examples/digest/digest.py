@@ -65,17 +65,17 @@ def best(counter, top):
     return sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:top]
 
 
-def digest(root, top, workers):
+def digest(root, top, workers, tell):
     paths = list(find(root))
     shares = [share for share in (paths[start :: workers * 4] for start in range(workers * 4)) if share]
-    print(f"digest: {len(paths)} files in {len(shares)} shares, {workers} processes", file=sys.stderr, flush=True)
+    tell(f"digest: {len(paths)} files in {len(shares)} shares, {workers} processes")
     kinds, seen, pairs = {}, Counter(), Counter()
     with ProcessPoolExecutor(workers) as pool:
         for part, found in pool.map(count, shares):
             for kind, numbers in part.items():
                 kinds.setdefault(kind, Counter()).update(numbers)
             seen.update(found)
-        print(f"digest: {seen.total()} words counted, connecting terms", file=sys.stderr, flush=True)
+        tell(f"digest: {seen.total()} words counted, connecting terms")
         terms = {word for word, _ in best(seen, 80)}
         for part in pool.map(connect, [(share, terms) for share in shares]):
             pairs.update(part)
@@ -89,6 +89,14 @@ def digest(root, top, workers):
         "connected": [{"term": term, "links": times} for term, times in best(links, top)],
         "pairs": [{"terms": list(pair), "paragraphs": times} for pair, times in best(pairs, top)],
     }
+
+
+def progress(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def silence(_):
+    """Standard error is on the console too: JSON that goes into a pipe comes alone."""
 
 
 def show(result):
@@ -113,9 +121,9 @@ if __name__ == "__main__":
     parser.add_argument("root", nargs="?", default="/share")
     parser.add_argument("--top", type=int, default=10, help="rows in each list (default 10)")
     parser.add_argument("--workers", type=int, default=max(2, os.cpu_count() or 1), help="processes")
-    parser.add_argument("--json-only", action="store_true", help="print only the JSON")
+    parser.add_argument("--json-only", action="store_true", help="print nothing but the JSON")
     options = parser.parse_args()
-    result = digest(options.root, options.top, options.workers)
+    result = digest(options.root, options.top, options.workers, silence if options.json_only else progress)
     if not result["kinds"]:
         sys.exit(f"digest: no {', '.join(sorted(KINDS))} files under {options.root}")
     if not options.json_only:

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 
 use kernel_bus::acpi::Acpi;
 use kernel_hal::boot::Boot;
-use kernel_hal::{boot, cpu, power, random, time};
+use kernel_hal::{boot, cpu, random, time};
 use kernel_linux::Linux;
 
 kernel_hal::entry!(main);
@@ -66,8 +66,8 @@ fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
         alloc::vec![b"PATH=/sbin:/usr/sbin:/bin:/usr/bin".to_vec(), b"HOME=/".to_vec(), b"TERM=linux".to_vec()];
     let program = start.option("init").unwrap_or("/init");
     if let Err(failure) = kernel_agent::spawn_system(&namespace, program.as_bytes(), b"/dev/console", env) {
-        log::error!("cannot start {program}: {}", failure.text);
-        power::halt();
+        // Nobody is left who could do anything; whoever started the machine is told, and does not wait for ever.
+        panic!("cannot start {program}: {}", failure.text);
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::{Report, booted};
+use crate::build::{self, Profile};
 use crate::guest::{End, Guest};
 use crate::machine::Machine;
 use crate::paths;
@@ -52,7 +53,17 @@ pub fn run(report: &mut Report) -> Result<()> {
         cases.push(Case { name, machine: booted::machine("base", &dir)?, told });
     }
     report.each(&cases, |case| case.name.to_owned(), check);
+    let without = Machine::new(&build::build(Profile::Release)?).word("init=/none");
+    report.each(&[without], |_| "first process".to_owned(), check_first);
     Ok(())
+}
+
+/// A machine whose first process cannot be started ends, and says why.
+fn check_first(machine: &Machine) -> Result<()> {
+    match Guest::start(machine)?.finish(booted::TIMEOUT)? {
+        End::Panic(text) if text.contains("cannot start /none: the program /none does not exist") => Ok(()),
+        end => bail!("it ended so: {end:?}"),
+    }
 }
 
 fn put(path: &Path, permissions: u32, contents: &[u8]) -> Result<()> {

@@ -29,7 +29,7 @@ pub struct Manifest {
     pub cwd: String,
     /// Added to the standard environment.
     pub env: BTreeMap<String, String>,
-    /// Bytes of memory, at least one; `None` is what the machine has.
+    /// Bytes of memory, at least one; `None` leaves it to the kernel.
     pub memory: Option<u64>,
     /// What it gets of the CPUs.
     pub cpu: Cpu,

@@ -1,8 +1,9 @@
 //! The kernel heap: size classes cut from slabs; larger blocks are runs of frames.
 //!
 //! A slab is one frame whose first bytes are its header, so that an object finds its slab by masking its address. That no
-//! slab needs adjoining frames keeps small allocations possible when free memory is in pieces. A slab with free objects is in its class's list; an empty one goes back to the allocator,
-//! except one a class. Every class has its own lock, taken with interrupts off.
+//! slab needs adjoining frames keeps small allocations possible when free memory is in pieces. A slab with free objects is
+//! in its class's list; an empty one goes back to the allocator, except one a class. Every class has its own lock, taken
+//! with interrupts off.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
@@ -17,6 +18,10 @@ const CLASSES: [usize; 15] = [16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 
 const LARGEST: usize = CLASSES[CLASSES.len() - 1];
 /// The largest class whose objects are aligned to their size.
 const LARGEST_ALIGNED: usize = 512;
+/// Bytes of a cache line, and the class whose objects are aligned to it: for the extended registers, which each signal saves.
+const LINE: usize = 64;
+const LINED: usize = 1344;
+const _: () = assert!(LINED.is_multiple_of(LINE) && size_of::<Slab>() <= LINE && LINE + 3 * LINED <= PAGE_SIZE);
 /// The class of each multiple of 16 up to the largest object.
 const CLASS_OF: [u8; LARGEST / 16 + 1] = class_of();
 
@@ -62,6 +67,9 @@ static HEAP: Heap = Heap { classes: [const { IrqLock::new(Class { partial: ptr::
 fn class_for(layout: &Layout) -> Option<usize> {
     let mut size = layout.size().max(1);
     if layout.align() > 16 {
+        if layout.align() <= LINE && (LARGEST_ALIGNED + 1..=LINED).contains(&size) {
+            return Some(CLASS_OF[LINED / 16] as usize);
+        }
         // Objects of a power-of-two size are aligned to it.
         size = size.max(layout.align()).next_power_of_two();
         if size > LARGEST_ALIGNED {
@@ -122,7 +130,7 @@ impl Class {
         let start = run(0)?;
         let slab = start.cast::<Slab>();
         let end = PAGE_SIZE;
-        let first = size_of::<Slab>().next_multiple_of(if size.is_power_of_two() { size } else { 16 });
+        let first = size_of::<Slab>().next_multiple_of(if size.is_power_of_two() { size } else { LINE });
         let mut free = ptr::null_mut::<u8>();
         let mut at = first + (end - first) / size * size;
         // SAFETY: the run is this slab's alone; header and objects lie in it and do not overlap. Objects are linked
@@ -142,9 +150,10 @@ impl Class {
 }
 
 // SAFETY: 1. `alloc` returns null or a block of the layout's size and alignment: classes are at least as large, sizes
-// that are powers of two are laid out at their own multiples, other sizes at multiples of 16, runs at multiples of
-// their length. 2. A block is handed out once until `dealloc`: it leaves the free list under the class's lock, or is a
-// run that the frame layer checked. 3. Neither unwinds.
+// that are powers of two are laid out at their own multiples, other sizes at multiples of 16 from a multiple of `LINE`
+// on, so those of `LINED`, itself one, at multiples of it; runs at multiples of their length. 2. A block is handed out
+// once until `dealloc`: it leaves the free list under the class's lock, or is a run that the frame layer checked.
+// 3. Neither unwinds.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_for(&layout) else {

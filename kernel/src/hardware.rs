@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use kernel_bus::acpi::{Acpi, PowerControl};
 use kernel_bus::pci::Pci;
-use kernel_drivers::virtio::ninep::P9Channel;
+use kernel_drivers::virtio::{P9Channel, SerialPorts};
 use kernel_hal::boot::Boot;
 use kernel_hal::{power, time};
 use kernel_linux::PowerRequest;
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Hardware {
     /// Directories that the host shares.
     pub shares: Vec<Arc<P9Channel>>,
+    /// Byte streams to the host.
+    pub streams: Option<Arc<SerialPorts>>,
 }
 
 static POWER: Once<PowerControl> = Once::new();
@@ -35,7 +37,8 @@ pub fn find(boot: &Boot, acpi: Option<&Acpi>) -> Hardware {
     start_processors(acpi);
     let mut pci = Pci::enumerate(acpi);
     let shares = P9Channel::probe_all(&mut pci);
-    Hardware { shares }
+    let streams = SerialPorts::probe(&mut pci);
+    Hardware { shares, streams }
 }
 
 /// Starts the processors that the firmware lists and that are on.

@@ -15,6 +15,7 @@ mod hardware;
 mod mounts;
 mod platform;
 mod root;
+mod streams;
 
 use alloc::vec::Vec;
 
@@ -55,6 +56,9 @@ fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
     console::register();
     kernel_process::register_interrupts();
     platform::refine_clock();
+    if let Some(ports) = &hardware.streams {
+        streams::register(ports);
+    }
     mounts::register(hardware);
     let namespace = root::make(start);
     if let Some(symbols) = root::symbols(start)

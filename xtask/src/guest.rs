@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::machine::{self, Machine};
+use crate::machine::{self, Machine, Stream};
 
 /// Lines on COM2 that start so carry one JSON object for us; all others are the kernel's log.
 const CONTROL: &str = "@aios ";
@@ -26,6 +27,10 @@ const PANIC_STATUS: i32 = 255;
 
 /// How long QEMU gets to connect, and to power off after the agent has ended.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What [`Guest::forget`] keeps.
+const KEPT_BYTES: usize = 1 << 20;
+const KEPT_LINES: usize = 10_000;
 
 /// A control line.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -61,6 +66,28 @@ pub enum Message {
     Log(String),
     /// A control line, after its log line.
     Event(Event),
+    /// What somebody put into the [`Mailbox`].
+    Outside(Outside),
+}
+
+/// What happens on this side while a guest runs.
+#[derive(Debug)]
+pub enum Outside {
+    /// The user typed; empty when that is over.
+    Typed(Vec<u8>),
+    /// This process got a signal.
+    Signal(i32),
+}
+
+/// Puts what happens outside between a guest's messages, so that one place waits for both.
+#[derive(Clone)]
+pub struct Mailbox(Sender<Raw>);
+
+impl Mailbox {
+    /// False when nobody listens any more.
+    pub fn send(&self, what: Outside) -> bool {
+        self.0.send(Raw::Outside(what)).is_ok()
+    }
 }
 
 /// Why a run ended.
@@ -93,7 +120,9 @@ impl End {
 pub struct Guest {
     qemu: Child,
     messages: Receiver<Raw>,
+    mailbox: Mailbox,
     input: Sender<Vec<u8>>,
+    streams: Vec<(Stream, UnixStream)>,
     agent: Option<(String, String)>,
     end: Option<End>,
     pending: Option<Message>,
@@ -116,6 +145,7 @@ enum Raw {
     Console(Vec<u8>),
     Log(String),
     Complaint(String),
+    Outside(Outside),
     Closed,
 }
 
@@ -128,6 +158,12 @@ impl Guest {
         let scratch = Scratch::new()?;
         let mut command = machine.command(&scratch.dir)?;
         let (com1, com2) = (scratch.listen(machine::COM1)?, scratch.listen(machine::COM2)?);
+        let mut listeners = Vec::new();
+        for stream in machine.streams() {
+            listeners.push((*stream, scratch.listen(stream.name())?));
+        }
+        // In a group of its own: what a terminal sends to ours is for us to decide on.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut qemu = command.spawn().context("cannot start qemu-system-x86_64")?;
         let (sender, messages) = mpsc::channel();
@@ -136,14 +172,20 @@ impl Guest {
         }
         let console = accept(&com1, &mut qemu, &messages)?;
         let log = accept(&com2, &mut qemu, &messages)?;
+        let mut streams = Vec::new();
+        for (stream, listener) in &listeners {
+            streams.push((*stream, accept(listener, &mut qemu, &messages)?));
+        }
         let (input, typed) = mpsc::channel();
         write_all(console.try_clone()?, typed);
         read_bytes(console, sender.clone());
-        read_lines(log, sender, Raw::Log);
+        read_lines(log, sender.clone(), Raw::Log);
         Ok(Guest {
             qemu,
             messages,
+            mailbox: Mailbox(sender),
             input,
+            streams,
             agent: None,
             end: None,
             pending: None,
@@ -181,12 +223,24 @@ impl Guest {
                     self.complaints.push_str(&line);
                     self.complaints.push('\n');
                 }
+                Ok(Raw::Outside(what)) => return Some(Message::Outside(what)),
                 Ok(Raw::Closed) => self.readers -= 1,
                 Err(RecvTimeoutError::Timeout) => return None,
                 Err(RecvTimeoutError::Disconnected) => self.readers = 0,
             }
         }
         None
+    }
+
+    /// Where to put what happens outside.
+    pub fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
+    /// Our end of one of the machine's streams, the first time that it is asked for.
+    pub fn stream(&mut self, stream: Stream) -> Option<UnixStream> {
+        let at = self.streams.iter().position(|(there, _)| *there == stream)?;
+        Some(self.streams.swap_remove(at).1)
     }
 
     /// Whether QEMU has gone and all it wrote was taken.
@@ -282,7 +336,7 @@ impl Guest {
         if running {
             terminate(&mut self.qemu);
             let deadline = Instant::now() + Duration::from_secs(5);
-            while self.next(deadline).is_some() {}
+            while !self.is_over() && self.next(deadline).is_some() {}
         }
         let status = self.qemu.wait()?;
         if let Some(end) = &self.end {
@@ -297,6 +351,16 @@ impl Guest {
     /// The console as text, with the terminal's carriage returns taken out.
     pub fn console_text(&self) -> String {
         String::from_utf8_lossy(&self.console).replace("\r\n", "\n")
+    }
+
+    /// Lets go of what was shown and logged long ago, for a guest that runs for days.
+    pub fn forget(&mut self) {
+        if self.console.len() > 2 * KEPT_BYTES {
+            self.console.drain(..self.console.len() - KEPT_BYTES);
+        }
+        if self.log.len() > 2 * KEPT_LINES {
+            self.log.drain(..self.log.len() - KEPT_LINES);
+        }
     }
 
     /// The last `count` lines of the log.

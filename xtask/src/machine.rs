@@ -1,7 +1,8 @@
 //! The virtual machine that AIOS runs in, as one typed description for `run`, `test` and `bench`.
 //!
-//! Two serial ports: COM1 is the agent's console, COM2 the kernel's log and the control channel. Both are Unix sockets that
-//! this process listens on; a socket holds what was written last even after QEMU has gone. Host directories are 9p mounts.
+//! Two serial ports: COM1 is the agent's console, COM2 the kernel's log and the control channel. Standard streams that are
+//! not the console's are ports of a virtio serial device. All are Unix sockets that this process listens on; a socket holds
+//! what was written last even after QEMU has gone. Host directories are 9p mounts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,39 @@ pub const COM2: &str = "com2";
 /// Name of the socket behind which QEMU takes commands (QMP).
 pub const MONITOR: &str = "monitor";
 
+/// A byte stream between this process and the guest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stream {
+    /// The agent's standard input, output and error.
+    Stdin,
+    Stdout,
+    Stderr,
+    /// Messages to the supervisor.
+    Messages,
+}
+
+impl Stream {
+    /// Its port of the device; port 0 is for a console.
+    pub fn number(self) -> u32 {
+        match self {
+            Stream::Stdin => 1,
+            Stream::Stdout => 2,
+            Stream::Stderr => 3,
+            Stream::Messages => 4,
+        }
+    }
+
+    /// The name of its socket.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stream::Stdin => "stdin",
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+            Stream::Messages => "messages",
+        }
+    }
+}
+
 /// Port that a debugger connects to.
 pub const GDB_PORT: u16 = 1234;
 
@@ -54,6 +88,7 @@ pub struct Machine {
     cpus: u32,
     words: Vec<String>,
     shares: Vec<Share>,
+    streams: Vec<Stream>,
     debugger: bool,
     counting: bool,
 }
@@ -76,6 +111,7 @@ impl Machine {
             cpus: DEFAULT_CPUS.load(Ordering::Relaxed),
             words: Vec::new(),
             shares: Vec::new(),
+            streams: Vec::new(),
             debugger: false,
             counting: false,
         }
@@ -125,6 +161,17 @@ impl Machine {
         self
     }
 
+    /// Adds a stream.
+    pub fn stream(mut self, stream: Stream) -> Machine {
+        self.streams.push(stream);
+        self
+    }
+
+    /// The streams that it has.
+    pub fn streams(&self) -> &[Stream] {
+        &self.streams
+    }
+
     /// Starts halted, and waits for a debugger on [`GDB_PORT`].
     pub fn debugger(mut self, debugger: bool) -> Machine {
         self.debugger = debugger;
@@ -141,8 +188,8 @@ impl Machine {
         self.words.join(" ")
     }
 
-    /// The QEMU command. It connects to the sockets [`COM1`] and [`COM2`] in `dir`, which must be listened on by then, and
-    /// keeps what else it needs for one run there.
+    /// The QEMU command. It connects to the sockets [`COM1`], [`COM2`] and those of its streams in `dir`, which must be
+    /// listened on by then, and keeps what else it needs for one run there.
     ///
     /// # Errors
     /// When QEMU or the firmware is missing and cannot be installed, or a file cannot be prepared.
@@ -166,6 +213,15 @@ impl Machine {
             let start = format!("local,id={tag},security_model=none,multidevs=remap{access},path=");
             qemu.arg("-fsdev").arg(option(&start, &share.path));
             qemu.arg("-device").arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
+        }
+        if !self.streams.is_empty() {
+            qemu.args(["-device", "virtio-serial-pci,id=streams,max_ports=5"]);
+        }
+        for stream in &self.streams {
+            let (name, number) = (stream.name(), stream.number());
+            qemu.arg("-chardev").arg(option(&format!("socket,id={name},server=off,path="), &dir.join(name)));
+            qemu.arg("-device")
+                .arg(format!("virtserialport,bus=streams.0,nr={number},chardev={name},name=aios.{name}"));
         }
         if self.debugger {
             qemu.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{GDB_PORT}")]);

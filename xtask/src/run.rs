@@ -1,25 +1,28 @@
 //! `cargo xtask run`: boots AIOS, spawns one agent, shows its console live, ends with its exit code.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::build::{self, Profile};
-use crate::guest::{End, Event, Guest, Message};
+use crate::guest::{End, Event, Guest, Mailbox, Message, Outside};
 use crate::image;
 use crate::machine::{self, Firmware, Machine};
 use crate::manifest;
+use crate::plumbing::Plumbing;
 use crate::runlog::RunLog;
+use crate::signals;
 use crate::terminal::{self, Keys, Typed};
 use crate::usage;
 
 /// The image of the interactive shell.
 const SHELL_IMAGE: &str = "python";
+
+const CTRL_C: u8 = 3;
 
 /// What to run, and in what kind of machine.
 #[derive(clap::Args)]
@@ -115,11 +118,14 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
         let kernel = artefacts.kernel.display();
         eprintln!("waiting for a debugger: gdb {kernel} -ex 'target remote :{}'", machine::GDB_PORT);
     }
-    if let Some((_, agent)) = &agent {
+    // For somebody who waits; a file of the agent's errors is its own.
+    if let Some((_, agent)) = &agent
+        && std::io::stderr().is_terminal()
+    {
         eprintln!("starting AIOS with agent {} on image {named}", agent.manifest.name);
     }
-    let end = attend(&machine, arguments)?;
-    Ok(ExitCode::from(u8::try_from(end.code() & 0xff).unwrap_or(1)))
+    let code = attend(machine, &Plumbing::here(), arguments)?;
+    Ok(ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)))
 }
 
 fn directory(path: &Path, what: &str) -> Result<PathBuf> {
@@ -143,146 +149,143 @@ fn encode(arguments: &[String]) -> String {
     arguments.iter().map(word).collect::<Vec<_>>().join(",")
 }
 
-/// Starts the machine and passes keys in and output out, until it ends.
-fn attend(machine: &Machine, arguments: &Arguments) -> Result<End> {
+/// Why a run was cut short from here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// `--timeout`.
+    Time,
+    /// The machine does not go off although the agent has ended.
+    Lingering,
+    /// The user asked for it, or is gone.
+    User,
+    Signal(i32),
+}
+
+/// Starts the machine and passes keys and input in and output out, until it ends; returns the exit code.
+fn attend(machine: Machine, plumbing: &Plumbing, arguments: &Arguments) -> Result<i32> {
     let deadline = arguments.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut log = RunLog::create()?;
-    let mut guest = Guest::start(machine)?;
-    let raw = terminal::raw();
-    let mut output = Output::new();
-    let keys = keyboard();
-    let mut typist = Typist { on_terminal: raw.is_some(), keys: Keys::default(), ready: false, held: Vec::new() };
-    let stopped = loop {
-        match guest.next(Instant::now() + Duration::from_millis(20)) {
-            Some(Message::Console(bytes)) => output.write(&bytes)?,
-            Some(Message::Log(line)) => {
-                log.line(&line)?;
-                if arguments.verbose {
-                    output.log(&line, raw.is_some());
+    let mut guest = Guest::start(&plumbing.lay(machine))?;
+    signals::watch(guest.mailbox())?;
+    let raw = if plumbing.has_keyboard() { terminal::raw(plumbing.others_print()) } else { None };
+    if raw.is_some() {
+        read_keys(guest.mailbox());
+    }
+    let mut carriers = plumbing.connect(&mut guest)?;
+    let mut screen = plumbing.screen();
+    let mut typist = Typist::default();
+    let mut show = |line: &str| {
+        log.line(line)?;
+        if arguments.verbose {
+            eprint!("{line}{}", if raw.is_some() { "\r\n" } else { "\n" });
+        }
+        anyhow::Ok(())
+    };
+    let cut = loop {
+        let soon = Instant::now() + Duration::from_secs(1);
+        match guest.next(deadline.map_or(soon, |deadline| deadline.min(soon))) {
+            Some(Message::Console(bytes)) => screen.write(&bytes)?,
+            Some(Message::Log(line)) => show(&line)?,
+            Some(Message::Event(Event::AgentSpawned { .. })) => typist.open(&guest),
+            Some(Message::Event(_)) => {}
+            Some(Message::Outside(Outside::Typed(bytes))) => {
+                if !typist.take(&bytes, &guest) {
+                    break Some(Cut::User);
                 }
             }
-            Some(Message::Event(Event::AgentSpawned { .. })) => typist.open(&guest),
-            Some(_) => {}
-            None if guest.is_over() => break false,
+            Some(Message::Outside(Outside::Signal(signals::SIGWINCH))) => carriers.resize(),
+            // The agent's, who may have something to put in order. A second one is ours.
+            Some(Message::Outside(Outside::Signal(signals::SIGINT))) if typist.interrupt(&guest) => {}
+            Some(Message::Outside(Outside::Signal(signal))) => break Some(Cut::Signal(signal)),
+            None if guest.is_over() => break None,
             None => {}
         }
-        if guest.lingers()
-            || deadline.is_some_and(|deadline| Instant::now() > deadline)
-            || typist.pass_on(&keys, &guest)
-        {
-            break true;
+        if guest.lingers() {
+            break Some(Cut::Lingering);
         }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            break Some(Cut::Time);
+        }
+        guest.forget();
     };
     let (before, logged) = (guest.console.len(), guest.log.len());
     let end = guest.stop()?;
     for line in guest.log.get(logged..).unwrap_or_default() {
-        log.line(line)?;
+        show(line)?;
     }
-    output.write(guest.console.get(before..).unwrap_or_default())?;
+    screen.write(guest.console.get(before..).unwrap_or_default())?;
+    carriers.finish(cut.is_some());
     drop(raw);
-    if stopped && end == End::Stopped && deadline.is_some_and(|deadline| Instant::now() > deadline) {
-        let seconds = arguments.timeout.unwrap_or_default();
-        eprintln!("error: not finished after {seconds} s");
+    if end == End::Stopped && cut == Some(Cut::Time) {
+        eprintln!("error: not finished after {} s", arguments.timeout.unwrap_or_default());
     }
     explain(&end, log.path());
-    Ok(end)
+    Ok(match (&end, cut) {
+        (End::Stopped, Some(Cut::Signal(signal))) => 128 + signal,
+        _ => end.code(),
+    })
 }
 
-/// Standard input in pieces, an empty one at its end.
-fn keyboard() -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
+/// Sends what is typed to the mailbox, in the end nothing.
+fn read_keys(mailbox: Mailbox) {
     thread::spawn(move || {
         let mut buffer = [0; 1024];
         loop {
-            // A closed or broken input is at its end.
+            // A terminal that cannot be read is gone.
             let count = std::io::stdin().read(&mut buffer).unwrap_or(0);
-            if sender.send(buffer.get(..count).unwrap_or_default().to_vec()).is_err() || count == 0 {
+            let typed = buffer.get(..count).unwrap_or_default().to_vec();
+            if !mailbox.send(Outside::Typed(typed)) || count == 0 {
                 break;
             }
         }
     });
-    receiver
 }
 
-/// Passes input to the guest: held back until the agent is there, because a serial port drops what nobody reads.
+/// Types into the guest's console: held back until the agent is there, because before that nobody takes it.
+#[derive(Default)]
 struct Typist {
-    on_terminal: bool,
     keys: Keys,
     ready: bool,
+    interrupted: bool,
     held: Vec<u8>,
 }
 
 impl Typist {
-    /// Takes what was typed; true when the user asked to end the machine.
-    fn pass_on(&mut self, keys: &Receiver<Vec<u8>>, guest: &Guest) -> bool {
-        loop {
-            match keys.try_recv() {
-                Ok(bytes) if self.on_terminal => {
-                    for typed in self.keys.take(&bytes) {
-                        match typed {
-                            Typed::Quit => return true,
-                            // Before the agent is there nobody else would hear a Ctrl-C.
-                            Typed::Bytes(bytes) if !self.ready && bytes.contains(&3) => return true,
-                            Typed::Bytes(bytes) => self.held.extend(bytes),
-                            // One that does not arrive leaves nothing to see in the log, and that is seen.
-                            Typed::Interrupt => drop(guest.monitor("nmi")),
-                        }
-                    }
-                }
-                // The end of a pipe is a Ctrl-D at the start of a line; a second one, for a last line without its end.
-                Ok(bytes) if bytes.is_empty() => match self.held.last() {
-                    Some(b'\n') | None => self.held.push(4),
-                    Some(_) => self.held.extend([4, 4]),
-                },
-                Ok(bytes) => self.held.extend(bytes),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+    /// Takes what was typed; false when that asks to end the machine.
+    fn take(&mut self, bytes: &[u8], guest: &Guest) -> bool {
+        if bytes.is_empty() {
+            return false;
+        }
+        for typed in self.keys.take(bytes) {
+            match typed {
+                Typed::Quit => return false,
+                // Before the agent is there nobody else would hear a Ctrl-C.
+                Typed::Bytes(bytes) if !self.ready && bytes.contains(&CTRL_C) => return false,
+                Typed::Bytes(bytes) => self.held.extend(bytes),
+                // One that does not arrive leaves nothing to see in the log, and that is seen.
+                Typed::Interrupt => drop(guest.monitor("nmi")),
             }
         }
-        if self.ready && !self.held.is_empty() {
-            guest.send(&std::mem::take(&mut self.held));
+        if self.ready {
+            self.open(guest);
         }
-        false
+        true
     }
 
+    /// Types a Ctrl-C, the first time that it is asked to; false when there is nobody to hear it.
+    fn interrupt(&mut self, guest: &Guest) -> bool {
+        let hears = self.ready && !self.interrupted;
+        if hears {
+            self.interrupted = true;
+            guest.send(&[CTRL_C]);
+        }
+        hears
+    }
+
+    /// The agent is there.
     fn open(&mut self, guest: &Guest) {
         self.ready = true;
         guest.send(&std::mem::take(&mut self.held));
-    }
-}
-
-/// Standard output. Where it is no terminal, the carriage returns of the guest's terminal are taken out.
-struct Output {
-    plain: bool,
-    carriage: bool,
-}
-
-impl Output {
-    fn new() -> Output {
-        Output { plain: !std::io::stdout().is_terminal(), carriage: false }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut stdout = std::io::stdout().lock();
-        if !self.plain {
-            stdout.write_all(bytes)?;
-            return Ok(stdout.flush()?);
-        }
-        let mut text = Vec::with_capacity(bytes.len());
-        for &byte in bytes {
-            if self.carriage && byte != b'\n' {
-                text.push(b'\r');
-            }
-            self.carriage = byte == b'\r';
-            if !self.carriage {
-                text.push(byte);
-            }
-        }
-        stdout.write_all(&text)?;
-        Ok(stdout.flush()?)
-    }
-
-    fn log(&self, line: &str, raw: bool) {
-        eprint!("{line}{}", if raw { "\r\n" } else { "\n" });
     }
 }
 

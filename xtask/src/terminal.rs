@@ -1,15 +1,20 @@
 //! The user's terminal while a guest runs: raw, so that every key goes to the guest's own line discipline.
 
 use std::io::IsTerminal;
-use std::process::{Command, Stdio};
+use std::sync::{Mutex, Once, PoisonError};
+
+use rustix::stdio::{stderr, stdin, stdout};
+use rustix::termios::{OptionalActions, OutputModes, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// The key that starts a command to us instead of to the guest (Ctrl-A), as in QEMU.
 const ESCAPE: u8 = 0x01;
 
+/// The terminal's settings from before, while it is raw. Here and not in [`Raw`], because a panic ends this process without
+/// dropping anything, and so does a signal that nobody attends to.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
 /// Puts the terminal back when dropped.
-pub struct Raw {
-    settings: String,
-}
+pub struct Raw(());
 
 /// What kind of terminal it is, where standard input and output are one.
 pub fn name() -> Option<String> {
@@ -17,26 +22,48 @@ pub fn name() -> Option<String> {
     std::env::var("TERM").ok().filter(|name| is_one && !name.is_empty() && !name.contains(char::is_whitespace))
 }
 
-/// Makes the terminal raw; `None` when standard input is not one.
-pub fn raw() -> Option<Raw> {
-    if !std::io::stdin().is_terminal() {
-        return None;
+/// Rows and columns of the terminal that one of the standard streams is.
+pub fn window() -> Option<(u16, u16)> {
+    let size = [stdout(), stdin(), stderr()].into_iter().find_map(|stream| tcgetwinsize(stream).ok())?;
+    (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+}
+
+/// Makes the terminal raw; `None` when standard input is not one. Where `others_print`, as the next program of a pipeline may,
+/// lines go on ending as they do.
+pub fn raw(others_print: bool) -> Option<Raw> {
+    static HOOK: Once = Once::new();
+    let before = tcgetattr(stdin()).ok()?;
+    let mut settings = before.clone();
+    settings.make_raw();
+    if others_print {
+        settings.output_modes |= before.output_modes & (OutputModes::OPOST | OutputModes::ONLCR);
     }
-    let settings = stty(&["-g"])?;
-    stty(&["raw", "-echo"])?;
-    Some(Raw { settings })
+    HOOK.call_once(|| {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            tell(panic);
+        }));
+    });
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    let raw = Raw(());
+    // What was typed meanwhile stays.
+    tcsetattr(stdin(), OptionalActions::Now, &settings).ok().map(|()| raw)
+}
+
+/// Puts the terminal back, if it is raw.
+pub fn restore() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(before) = before {
+        // A terminal that is gone needs nothing.
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+    }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        stty(&[self.settings.trim()]);
+        restore();
     }
-}
-
-/// `stty` acts on its standard input, which is ours.
-fn stty(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("stty").args(arguments).stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// What a key sequence asks for.

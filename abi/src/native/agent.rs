@@ -182,7 +182,7 @@ wire_struct!(AgentBind { source: Slice, target: Slice, flags: u32, reserved: u32
 ///
 /// The agent's root is an overlay of a private layer in memory over the image directory, which is only read. The kernel
 /// adds `/proc`, `/dev` (with `/dev/shm`) and `/tmp`. Its first process is process 1 of the agent, in a session of
-/// its own; where descriptor 0 is a terminal, that becomes the session's controlling terminal.
+/// its own. Terminals among the standard streams are opened anew in its `/dev`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AgentSpawnArgs {
@@ -208,8 +208,9 @@ pub struct AgentSpawnArgs {
     pub max_threads: u32,
     /// Open descriptors a process; 0 is the spawner's limit.
     pub max_open_files: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The terminal that controls the session of the first process: one more than the spawner's descriptor of it. 0 is
+    /// that of descriptor 0 in `stdio`, where that is a terminal.
+    pub terminal: u32,
     /// Bytes of memory of all processes together, page tables and private files included; 0 is the spawner's limit.
     pub memory_limit: u64,
     /// Where a failure is told in words (bytes; UTF-8, cut to the length, zero-terminated): which path is at fault, and why.
@@ -245,7 +246,7 @@ wire_struct!(AgentSpawnArgs {
     stdio: [i32; 3],
     max_threads: u32,
     max_open_files: u32,
-    reserved: u32,
+    terminal: u32,
     memory_limit: u64,
     failure: Slice,
     cpu_share: u32,

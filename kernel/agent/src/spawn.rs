@@ -38,6 +38,8 @@ pub struct SpawnRequest {
     pub cwd: Vec<u8>,
     /// Descriptors 0, 1 and 2.
     pub stdio: [Option<Arc<File>>; 3],
+    /// The terminal that controls the session of the first process. `None` for that of descriptor 0, if it is one.
+    pub terminal: Option<Arc<File>>,
     pub limits: Limits,
     /// What the new agent may do: only what the spawner may do too comes to it.
     pub rights: Rights,
@@ -65,7 +67,11 @@ fn make(id: AgentId, parent: &Arc<Agent>, request: SpawnRequest) -> Result<(), F
     let pids = Pids::new(domain.clone());
     let namespace = image::namespace(&request.image, &request.binds, &domain, &pids)?;
     let agent = Agent::new(Some(parent.id()), domain, pids, namespace.clone())?;
-    let start = Start { cwd: request.cwd, argv: request.argv, env: request.env, stdio: request.stdio, terminal: true };
+    let terminal = match &request.terminal {
+        Some(file) => Some(terminal_behind(file).ok_or(Errno::ENOTTY)?),
+        None => request.stdio[0].as_deref().and_then(terminal_behind),
+    };
+    let start = Start { cwd: request.cwd, argv: request.argv, env: request.env, stdio: request.stdio, terminal };
     start_first(&agent, &namespace, start)
 }
 
@@ -74,8 +80,8 @@ struct Start {
     argv: Vec<Vec<u8>>,
     env: Vec<Vec<u8>>,
     stdio: [Option<Arc<File>>; 3],
-    /// Descriptor 0, if it is a terminal, becomes the one that controls the first process's session.
-    terminal: bool,
+    /// What controls the first process's session.
+    terminal: Option<Arc<Tty>>,
 }
 
 /// The terminal that an open file is.
@@ -132,7 +138,6 @@ fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> 
     let context = Context { cwd: &cwd, ..context };
     let program = find_program(&context, &start.argv, &start.env)?;
     let files = Files::new(agent.domain());
-    let terminal = if start.terminal { start.stdio[0].as_deref().and_then(terminal_behind) } else { None };
     for (number, file) in streams(&context, start.stdio)?.into_iter().enumerate() {
         if let Some(file) = file {
             files.put(file, number as i32, u64::MAX, false)?;
@@ -150,7 +155,7 @@ fn start_first(agent: &Arc<Agent>, namespace: &Arc<Namespace>, start: Start) -> 
         .map_err(|refusal| Failure::program(&context, &program, refusal))?;
     agent.advance(Event::Start)?;
     table::publish(agent.clone());
-    if let Some(terminal) = terminal {
+    if let Some(terminal) = start.terminal {
         jobs::give_terminal(&first, &terminal);
     }
     exec::start_first(&first);
@@ -213,7 +218,7 @@ pub fn spawn_system(
         }
     };
     let stdio = [console.clone(), console.clone(), console];
-    let start = Start { cwd: Vec::new(), argv: alloc::vec![program.to_vec()], env, stdio, terminal: false };
+    let start = Start { cwd: Vec::new(), argv: alloc::vec![program.to_vec()], env, stdio, terminal: None };
     start_first(&agent, namespace, start)?;
     Ok(agent)
 }

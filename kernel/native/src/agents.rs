@@ -42,7 +42,7 @@ pub(crate) fn spawn(call: &Call<'_>) -> Result<u64, Errno> {
 }
 
 fn make(call: &Call<'_>, parent: &Arc<Agent>, args: AgentSpawnArgs) -> Result<u64, Failure> {
-    if args.flags != 0 || args.reserved != 0 || args.cpu_flags & !cpu_flag::REALTIME != 0 {
+    if args.flags != 0 || args.cpu_flags & !cpu_flag::REALTIME != 0 {
         return Err(Errno::EINVAL.into());
     }
     let name = String::from_utf8(memory::slice(args.name, MAX_NAME)?).map_err(|_| Errno::EINVAL)?;
@@ -76,6 +76,10 @@ fn make(call: &Call<'_>, parent: &Arc<Agent>, args: AgentSpawnArgs) -> Result<u6
             return Err(Errno::EBADF.into());
         }
     }
+    let terminal = match args.terminal.checked_sub(1) {
+        Some(fd) => Some(call.thread.file(i32::try_from(fd).map_err(|_| Errno::EBADF)?)?),
+        None => None,
+    };
     let limit = |wanted: u64| if wanted == 0 { u64::MAX } else { wanted };
     let id = kernel_agent::spawn(
         parent,
@@ -87,6 +91,7 @@ fn make(call: &Call<'_>, parent: &Arc<Agent>, args: AgentSpawnArgs) -> Result<u6
             env: strings(args.env)?,
             cwd: memory::slice(args.cwd, MAX_PATH)?,
             stdio,
+            terminal,
             limits: Limits {
                 frames: limit(args.memory_limit.div_ceil(PAGE_SIZE as u64)),
                 threads: limit(u64::from(args.max_threads)),

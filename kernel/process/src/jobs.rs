@@ -4,7 +4,6 @@ use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 
 use aios_abi::linux::consts::signal::{SIGCONT, SIGHUP};
-use aios_abi::linux::structs::Siginfo;
 use kernel_fs::tty::{self, Caller, JobControl, Session, Tty};
 use kernel_sync::SpinLock;
 
@@ -90,7 +89,7 @@ impl JobControl for Jobs {
         let pids = AGENTS.lock().get(&session.agent).and_then(Weak::upgrade);
         if let Some(pids) = pids {
             for member in pids.group(group) {
-                signal::send_to_process(&member, Siginfo::kernel(number));
+                signal::send_from_terminal(&member, number);
             }
         }
     }

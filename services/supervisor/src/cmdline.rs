@@ -21,12 +21,55 @@ pub struct Cmdline {
     pub args: Vec<Vec<u8>>,
     /// `aios.term=NAME`: the terminal that the console is shown on.
     pub term: Option<String>,
+    /// `aios.window=ROWSxCOLUMNS`: its size.
+    pub window: Option<Window>,
+    /// `aios.stdin`, `aios.stdout`: these streams are the host's and not the console.
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: Stderr,
+    /// `aios.control`: the host sends messages.
+    pub control: bool,
+}
+
+/// Where standard error goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stderr {
+    /// Nothing said: the console.
+    Console,
+    /// `aios.stderr`: to the host.
+    Host,
+    /// `aios.stderr=stdout`: wherever standard output goes, in one order with it.
+    Stdout,
+}
+
+/// A size in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Window {
+    pub rows: u16,
+    pub columns: u16,
+}
+
+impl Window {
+    fn parse(text: &str) -> Option<Window> {
+        let (rows, columns) = text.split_once('x')?;
+        Some(Window { rows: rows.parse().ok()?, columns: columns.parse().ok()? })
+    }
 }
 
 impl Cmdline {
     pub fn parse(text: &str) -> Result<Cmdline, Error> {
         let mut mode = None;
-        let mut cmdline = Cmdline { mode: Mode::Run, share: false, args: Vec::new(), term: None };
+        let mut cmdline = Cmdline {
+            mode: Mode::Run,
+            share: false,
+            args: Vec::new(),
+            term: None,
+            window: None,
+            stdin: false,
+            stdout: false,
+            stderr: Stderr::Console,
+            control: false,
+        };
         for word in text.split_whitespace() {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             match key {
@@ -39,6 +82,11 @@ impl Cmdline {
                     })?;
                 }
                 "aios.term" if !value.is_empty() => cmdline.term = Some(value.to_owned()),
+                "aios.window" => cmdline.window = Window::parse(value),
+                "aios.stdin" => cmdline.stdin = true,
+                "aios.stdout" => cmdline.stdout = true,
+                "aios.stderr" => cmdline.stderr = if value == "stdout" { Stderr::Stdout } else { Stderr::Host },
+                "aios.control" => cmdline.control = true,
                 _ => {}
             }
         }
@@ -85,6 +133,15 @@ mod tests {
     fn a_shell_on_a_terminal() {
         let cmdline = Cmdline::parse("aios.shell aios.trace aios.term=xterm").unwrap();
         assert_eq!((cmdline.mode, cmdline.share, cmdline.term.as_deref()), (Mode::Shell, false, Some("xterm")));
+    }
+
+    #[test]
+    fn streams_and_window() {
+        let cmdline = Cmdline::parse("aios.run aios.stdin aios.stderr=stdout aios.window=50x132").unwrap();
+        assert_eq!((cmdline.stdin, cmdline.stdout, cmdline.stderr), (true, false, Stderr::Stdout));
+        assert_eq!(cmdline.window, Some(Window { rows: 50, columns: 132 }));
+        let cmdline = Cmdline::parse("aios.run aios.stdout aios.stderr aios.window=1xx").unwrap();
+        assert_eq!((cmdline.stdout, cmdline.stderr, cmdline.window), (true, Stderr::Host, None));
     }
 
     #[test]

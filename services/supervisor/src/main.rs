@@ -11,6 +11,7 @@ mod mounts;
 mod native;
 mod report;
 mod spawn;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +20,7 @@ use aios_manifest::{Cpu, Manifest};
 use cmdline::{Cmdline, Mode};
 use control::Control;
 use error::{Context, Error};
+use streams::Streams;
 
 fn main() {
     // Told to the host alone: the console is the agent's, and its output may go into a pipe.
@@ -42,25 +44,32 @@ fn run() -> Result<(), Error> {
             let text = fs::read_to_string(mounts::MANIFEST).context("cannot read the agent's agent.toml")?;
             Manifest::parse(&text).context("agent.toml")?
         }
-        Mode::Shell => shell(),
+        Mode::Shell => shell(!cmdline.stdin),
     };
     if cmdline.share {
         mounts::shared("share", mounts::SHARE, false)?;
     }
-    let id = spawn::spawn(&manifest, &cmdline)?;
+    let mut streams = Streams::open(&cmdline)?;
+    if cmdline.control {
+        streams::obey(&streams.console)?;
+    }
+    let id = spawn::spawn(&manifest, &cmdline, &streams)?;
+    streams.hand_over();
     Control::open().spawned(&manifest.name, id);
     let record = native::wait(id).map_err(|errno| Error::new(format!("cannot wait for agent {id}: {errno}")))?;
+    streams.flush();
     reap();
     Control::open().exited(&manifest.name, id, &report::End::of(&record));
     Ok(())
 }
 
-/// The agent of an interactive machine.
-fn shell() -> Manifest {
+/// The agent of a machine without one: a shell, with prompts where somebody types.
+fn shell(interactive: bool) -> Manifest {
+    let command = if interactive { vec!["bash".into(), "-i".into()] } else { vec!["bash".into()] };
     Manifest {
         name: "shell".into(),
         image: String::new(),
-        command: vec!["bash".into(), "-i".into()],
+        command,
         cwd: "/root".into(),
         env: BTreeMap::new(),
         memory: None,

@@ -2,6 +2,7 @@
 
 use std::arch::asm;
 use std::fmt;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use aios_abi::Errno;
 use aios_abi::native::agent::{AgentBind, AgentExitRecord, AgentId, AgentSpawnArgs, cpu_flag, field_text};
@@ -21,7 +22,9 @@ pub struct Request<'a> {
     pub argv: &'a [Vec<u8>],
     pub env: &'a [Vec<u8>],
     pub cwd: &'a str,
-    pub stdio: [i32; 3],
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// What controls the agent's session.
+    pub terminal: BorrowedFd<'a>,
     /// Bytes; 0 for ours.
     pub memory_limit: u64,
     pub cpu: &'a Cpu,
@@ -73,7 +76,8 @@ pub fn spawn(request: &Request<'_>) -> Result<AgentId, Failure> {
         argv: slice(&argv),
         env: slice(&env),
         cwd: slice(request.cwd.as_bytes()),
-        stdio: request.stdio,
+        stdio: request.stdio.map(|stream| stream.as_raw_fd()),
+        terminal: u32::try_from(request.terminal.as_raw_fd()).map_or(0, |fd| fd + 1),
         memory_limit: request.memory_limit,
         cpu_share: request.cpu.weight.unwrap_or(0),
         cpu_flags: if request.cpu.realtime { cpu_flag::REALTIME } else { 0 },
@@ -151,10 +155,12 @@ unsafe fn call(number: u32, arguments: [u64; 3]) -> Result<u64, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     /// On the build host's Linux a native call is an unknown call, and its error comes back as one.
     #[test]
     fn a_kernel_without_native_calls_says_so() {
+        let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
         let request = Request {
             name: "x",
             image: "/",
@@ -162,7 +168,8 @@ mod tests {
             argv: &[b"true".to_vec()],
             env: &[],
             cwd: "/",
-            stdio: [-1; 3],
+            stdio: [stdin.as_fd(), stdout.as_fd(), stdout.as_fd()],
+            terminal: stdin.as_fd(),
             memory_limit: 0,
             cpu: &Cpu::default(),
         };

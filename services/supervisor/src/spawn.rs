@@ -1,8 +1,7 @@
 //! Builds the argument of AgentSpawn from a manifest and makes the call.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 
 use aios_abi::native::agent::{AgentId, bind_flag};
 use aios_manifest::Manifest;
@@ -11,6 +10,7 @@ use crate::cmdline::Cmdline;
 use crate::error::{Context, Error};
 use crate::mounts;
 use crate::native::{self, Bind, Request};
+use crate::streams::Streams;
 
 /// Environment of an agent that its manifest can override.
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -21,10 +21,8 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("USER", "root"),
 ];
 
-/// Spawns the agent with the console as its standard streams.
-pub fn spawn(manifest: &Manifest, cmdline: &Cmdline) -> Result<AgentId, Error> {
-    let console = console()?;
-    let fd = console.as_raw_fd();
+/// Spawns the agent with these standard streams.
+pub fn spawn(manifest: &Manifest, cmdline: &Cmdline, streams: &Streams) -> Result<AgentId, Error> {
     let argv = command(manifest, cmdline);
     let env = environment(manifest, cmdline);
     let mut binds = Vec::new();
@@ -41,24 +39,12 @@ pub fn spawn(manifest: &Manifest, cmdline: &Cmdline) -> Result<AgentId, Error> {
         argv: &argv,
         env: &env,
         cwd: &manifest.cwd,
-        stdio: [fd; 3],
+        stdio: streams.stdio(),
+        terminal: streams.console.as_fd(),
         memory_limit: manifest.memory.unwrap_or(0),
         cpu: &manifest.cpu,
     })
     .context(&format!("cannot spawn agent {} ({})", manifest.name, manifest.command.join(" ")))
-}
-
-/// The console, opened anew: the agent's session makes it its controlling terminal, ours must not hold it.
-fn console() -> Result<File, Error> {
-    use rustix::fs::OFlags;
-    use std::os::unix::fs::OpenOptionsExt;
-    let flags = OFlags::NOCTTY.bits().cast_signed();
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(flags)
-        .open("/dev/console")
-        .context("cannot open /dev/console")
 }
 
 fn command(manifest: &Manifest, cmdline: &Cmdline) -> Vec<Vec<u8>> {

@@ -15,6 +15,7 @@ mod platform;
 mod shell;
 mod spawn;
 mod storm;
+mod streams;
 mod syscall_fuzz;
 mod vdso;
 
@@ -67,6 +68,7 @@ const ALL: &[Suite] = &[
     suite("boot", "PVH, UEFI and GRUB; one and two CPUs; 128 MiB and 2 GiB", boot::run),
     suite("platform", "interrupt controllers and clocks, chosen by the command line", platform::run),
     suite("shell", "the interactive shell, driven through its console", shell::run),
+    suite("streams", "`cargo xtask run` in pipelines, with files, on a terminal, interrupted", streams::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),

@@ -59,6 +59,7 @@ impl World {
             env: std::vec![b"PATH=/bin:/none".to_vec()],
             cwd: cwd.as_bytes().to_vec(),
             stdio: [None, None, None],
+            terminal: None,
             limits: Limits { frames, ..Limits::NONE },
             rights: Rights::INSPECT,
         };

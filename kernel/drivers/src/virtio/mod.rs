@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod model;
 pub mod ninep;
+pub mod ports;
 pub mod queue;
 pub mod spec;
 #[cfg(test)]
@@ -12,4 +13,5 @@ mod tests;
 pub mod transport;
 
 pub use ninep::P9Channel;
+pub use ports::SerialPorts;
 pub use transport::ProbeError;

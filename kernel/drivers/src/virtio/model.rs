@@ -65,12 +65,12 @@ impl Default for Shape {
     }
 }
 
-const COMMON: usize = 0x0000;
-const CONFIG: usize = 0x1000;
-const NOTIFY: usize = 0x2000;
-const TABLE: usize = 0x3000;
-const BAR: usize = 0x4000;
-const MULTIPLIER: u32 = 4;
+pub const COMMON: usize = 0x0000;
+pub const CONFIG: usize = 0x1000;
+pub const NOTIFY: usize = 0x2000;
+pub const TABLE: usize = 0x3000;
+pub const BAR: usize = 0x4000;
+pub const MULTIPLIER: u32 = 4;
 
 struct Registers {
     bytes: Vec<u8>,
@@ -92,7 +92,7 @@ static NEXT_BAR: AtomicU64 = AtomicU64::new(0x20_0000_0000);
 /// Puts a device into the machine; the function to probe.
 pub fn function(manner: Manner, shape: Shape) -> Function {
     hosted::init(64 << 20);
-    let base = NEXT_BAR.fetch_add(BAR as u64, Ordering::SeqCst);
+    let base = next_base();
     let model = Arc::new(Model::new(manner, shape, base));
     hosted::add_device(Phys(base), BAR, Arc::new(Window(model.clone())));
     let access: Arc<dyn ConfigAccess> = model;
@@ -100,33 +100,55 @@ pub fn function(manner: Manner, shape: Shape) -> Function {
     Function::probe(&access, address).expect("the model answers").0
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+/// The configuration space of a virtio device whose structures lie at [`COMMON`], [`CONFIG`], [`NOTIFY`] and [`TABLE`] in
+/// BAR 4, which is at `base`.
+pub fn config_space(device: u32, base: u64, common_bar: u8, config_len: usize, msix: bool) -> Vec<u8> {
+    let mut space = std::vec![0u8; 256];
+    let mut put = |at: usize, value: u32| space[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    put(0x00, device << 16 | 0x1af4);
+    put(0x04, 0x0010_0000);
+    put(0x20, base as u32 | 0xc);
+    put(0x24, (base >> 32) as u32);
+    put(0x34, 0x40);
+    for (at, next, kind, bar, offset, len) in [
+        (0x40, 0x54, 1, u32::from(common_bar), COMMON, 0x1000),
+        (0x54, 0x68, 4, 4, CONFIG, config_len),
+        (0x68, if msix { 0x80 } else { 0 }, 2, 4, NOTIFY, 0x100),
+    ] {
+        put(at, 0x09 | next << 8 | 20 << 16 | kind << 24);
+        put(at + 4, bar);
+        put(at + 8, offset as u32);
+        put(at + 12, len as u32);
+    }
+    put(0x68 + 16, MULTIPLIER);
+    put(0x80, 0x0001_0011);
+    put(0x84, TABLE as u32 | 4);
+    space
+}
+
+/// What a write to the configuration space leaves there.
+pub fn config_write(space: &mut [u8], offset: usize, value: u32) {
+    let kept = match offset {
+        0x20 => value & !(BAR as u32 - 1) | 0xc,
+        0x24 => value,
+        0x10..0x28 => 0,
+        _ => value,
+    };
+    space[offset..offset + 4].copy_from_slice(&kept.to_le_bytes());
+}
+
+/// A free place for a device's registers.
+pub fn next_base() -> u64 {
+    NEXT_BAR.fetch_add(BAR as u64, Ordering::SeqCst)
+}
+
+pub fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
 impl Model {
     fn new(manner: Manner, shape: Shape, base: u64) -> Model {
-        let mut space = std::vec![0u8; 256];
-        let mut put = |at: usize, value: u32| space[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        put(0x00, 0x1009_1af4);
-        put(0x04, 0x0010_0000);
-        put(0x20, base as u32 | 0xc);
-        put(0x24, (base >> 32) as u32);
-        put(0x34, 0x40);
-        let bar = u32::from(shape.common_bar);
-        for (at, next, kind, bar, offset, len) in [
-            (0x40, 0x54, 1, bar, COMMON, 0x1000),
-            (0x54, 0x68, 4, 4, CONFIG, 2 + shape.tag.len()),
-            (0x68, if shape.msix { 0x80 } else { 0 }, 2, 4, NOTIFY, 0x100),
-        ] {
-            put(at, 0x09 | next << 8 | 20 << 16 | kind << 24);
-            put(at + 4, bar);
-            put(at + 8, offset as u32);
-            put(at + 12, len as u32);
-        }
-        put(0x68 + 16, MULTIPLIER);
-        put(0x80, 0x0001_0011);
-        put(0x84, TABLE as u32 | 4);
+        let space = config_space(0x1009, base, shape.common_bar, 2 + shape.tag.len(), shape.msix);
         let registers = Registers { bytes: std::vec![0; BAR], status: 0, seen_available: 0, used: 0 };
         let model = Model { manner, shape, config_space: Mutex::new(space), registers: Mutex::new(registers) };
         model.reset(&mut model.registers.lock().expect("registers"));
@@ -226,15 +248,15 @@ fn read<const N: usize>(at: u64) -> [u8; N] {
     bytes
 }
 
-fn read_u16(at: u64) -> u16 {
+pub fn read_u16(at: u64) -> u16 {
     u16::from_le_bytes(read(at))
 }
 
-fn read_u32(at: u64) -> u32 {
+pub fn read_u32(at: u64) -> u32 {
     u32::from_le_bytes(read(at))
 }
 
-fn read_u64(at: u64) -> u64 {
+pub fn read_u64(at: u64) -> u64 {
     u64::from_le_bytes(read(at))
 }
 
@@ -280,15 +302,7 @@ impl ConfigAccess for Model {
     }
 
     fn write32(&self, _at: Address, offset: u16, value: u32) {
-        let mut space = self.config_space.lock().expect("space");
-        let offset = usize::from(offset);
-        let kept = match offset {
-            0x20 => value & !(BAR as u32 - 1) | 0xc,
-            0x24 => value,
-            0x10..0x28 => 0,
-            _ => value,
-        };
-        space[offset..offset + 4].copy_from_slice(&kept.to_le_bytes());
+        config_write(&mut self.config_space.lock().expect("space"), usize::from(offset), value);
     }
 
     fn write16(&self, _at: Address, offset: u16, value: u16) {

@@ -154,7 +154,8 @@ impl P9Channel {
         // Once the device knows the queue nothing fails any more, so the queue is not freed before the device is reset.
         let first = Slot::new(0)?;
         let notice = Box::new(move || on_return.returned.wake_all());
-        let (queue, bell) = transport.start_queue(0, MAX_DESCRIPTORS as u16, 0, ("requests", notice))?;
+        transport.on_interrupt(0, ("requests", notice))?;
+        let (queue, bell) = transport.start_queue(0, MAX_DESCRIPTORS as u16, 0)?;
         let on_change = events.clone();
         transport.on_config_change(
             1,

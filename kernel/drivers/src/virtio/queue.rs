@@ -120,6 +120,11 @@ impl Queue {
         self.memory.read_u16(self.used) & ring::NO_NOTIFY == 0
     }
 
+    /// True when the device says that it returned a chain that was not taken yet.
+    pub fn has_returned(&self) -> bool {
+        self.memory.read_u16(self.used + 2) != self.next_used
+    }
+
     /// The next chain that the device returned, if any.
     pub fn pop(&mut self) -> Result<Option<Used>, Broken> {
         let index = self.memory.read_u16(self.used + 2);

@@ -64,3 +64,48 @@ pub mod ring {
 
 /// A vector register that no vector was given to (§4.1.5.1.2).
 pub const NO_VECTOR: u16 = 0xffff;
+
+/// The console device (§5.3).
+pub mod console {
+    pub const KIND: u16 = 3;
+    pub const TRANSITIONAL: u16 = 0x1003;
+    /// Feature: more than one port, and control queues.
+    pub const MULTIPORT: u64 = 1 << 1;
+    /// Offset of the number of ports in the configuration.
+    pub const MAX_PORTS: usize = 4;
+
+    pub const CONTROL_RECEIVE: u16 = 2;
+    pub const CONTROL_SEND: u16 = 3;
+
+    /// Queue of what comes from the host on a port other than 0 (§5.3.2).
+    pub const fn receive_queue(port: u32) -> u16 {
+        2 + 2 * port as u16
+    }
+
+    pub const fn send_queue(port: u32) -> u16 {
+        receive_queue(port) + 1
+    }
+
+    /// Events of control messages (§5.3.6.2).
+    pub const DEVICE_READY: u16 = 0;
+    pub const PORT_ADD: u16 = 1;
+    pub const PORT_REMOVE: u16 = 2;
+    pub const PORT_READY: u16 = 3;
+    pub const PORT_OPEN: u16 = 6;
+
+    /// A control message: port, event, value.
+    pub fn message(port: u32, event: u16, value: u16) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        let fields = port.to_le_bytes().into_iter().chain(event.to_le_bytes()).chain(value.to_le_bytes());
+        bytes.iter_mut().zip(fields).for_each(|(place, byte)| *place = byte);
+        bytes
+    }
+
+    /// Port, event and value of a control message; `None` for one that is too short.
+    pub fn parse(bytes: &[u8]) -> Option<(u32, u16, u16)> {
+        let (port, rest) = bytes.split_first_chunk()?;
+        let (event, rest) = rest.split_first_chunk()?;
+        let value = rest.first_chunk()?;
+        Some((u32::from_le_bytes(*port), u16::from_le_bytes(*event), u16::from_le_bytes(*value)))
+    }
+}

@@ -143,15 +143,15 @@ impl Transport {
         set && self.common.read16(common::CONFIG_VECTOR) == entry
     }
 
-    /// Starts queue `index`, called `what`, with at most `most` descriptors; `notice` is called when the device returns
-    /// some.
-    pub fn start_queue(
-        &self,
-        index: u16,
-        most: u16,
-        entry: u16,
-        (what, notice): (&str, Notice),
-    ) -> Result<(Queue, Bell), ProbeError> {
+    /// Sends interrupts of `entry`, called `what`, to `notice`. Several queues may share an entry.
+    pub fn on_interrupt(&self, entry: u16, (what, notice): (&str, Notice)) -> Result<(), ProbeError> {
+        let vector = self.vector(what, notice).ok_or(ProbeError::NoInterrupt)?;
+        if self.interrupts.set(entry, vector) { Ok(()) } else { Err(ProbeError::NoInterrupt) }
+    }
+
+    /// Starts queue `index` with at most `most` descriptors; who gets the interrupts of `entry` is told when the device
+    /// returns some.
+    pub fn start_queue(&self, index: u16, most: u16, entry: u16) -> Result<(Queue, Bell), ProbeError> {
         if index >= self.common.read16(common::QUEUES) {
             return Err(ProbeError::NoQueue(index));
         }
@@ -162,10 +162,6 @@ impl Transport {
         }
         let size = size.min(most);
         let queue = Queue::new(size)?;
-        let vector = self.vector(what, notice).ok_or(ProbeError::NoInterrupt)?;
-        if !self.interrupts.set(entry, vector) {
-            return Err(ProbeError::NoInterrupt);
-        }
         self.common.write16(common::QUEUE_SIZE, size);
         self.common.write16(common::QUEUE_VECTOR, entry);
         if self.common.read16(common::QUEUE_VECTOR) != entry {

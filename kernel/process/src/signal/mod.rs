@@ -33,8 +33,8 @@ pub use handlers::Handlers;
 pub use pending::Pending;
 pub use posix::{Notify, TimerClock};
 pub use send::{
-    child_info, exec, process_end, send_to_group, send_to_process, send_to_self, send_to_thread, thread_exit,
-    try_send_to_process, try_send_to_thread,
+    child_info, exec, process_end, send_from_terminal, send_to_group, send_to_process, send_to_self, send_to_thread,
+    thread_exit, try_send_to_process, try_send_to_thread,
 };
 pub use set::{SignalSet, UNBLOCKABLE, bit, is_valid};
 pub use state::{TemporaryMask, ThreadSignals};

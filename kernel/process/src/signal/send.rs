@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::resource::RLIMIT_SIGPENDING;
-use aios_abi::linux::consts::signal::{SIGCONT, SIGKILL};
+use aios_abi::linux::consts::signal::{SIGCONT, SIGINT, SIGKILL, SIGQUIT};
 use aios_abi::linux::consts::{SIG_DFL, SIGRTMIN, USER_HZ, cld_code, si_code};
 use aios_abi::linux::structs::Siginfo;
 use kernel_mm::{KernelCharge, charge_kernel_bytes};
@@ -25,6 +25,19 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) {
 /// Sends a signal to one thread.
 pub fn send_to_thread(thread: &Arc<Thread>, info: Siginfo) {
     let _dropped = send(thread.process(), Some(thread), info);
+}
+
+/// Sends a signal for what was typed at the terminal or happened to it. Ctrl-C and Ctrl-\ come from whoever runs the agent,
+/// so they end its first process as they end others, unless it blocks or handles them.
+pub fn send_from_terminal(process: &Arc<Process>, signal: u32) {
+    let typed = signal == SIGINT || signal == SIGQUIT;
+    let by_default = || process.handlers.lock().get(signal).handler == SIG_DFL;
+    let blocked = |thread: &Arc<Thread>| thread.signals.lock().mask & bit(signal) != 0;
+    if typed && is_protected(process) && by_default() && !process.leader().as_ref().is_some_and(blocked) {
+        exit::end_process(process, ExitReason::signaled(signal));
+    } else {
+        send_to_process(process, Siginfo::kernel(signal));
+    }
 }
 
 /// Sends the calling thread a signal for what its call did, as from itself: `SIGPIPE`, `SIGXFSZ`.

@@ -1,0 +1,180 @@
+//! The agent's standard streams: the console, or pipes to the host where the host's own streams are none of a terminal.
+//!
+//! An agent gets ordinary pipes, with the ends and errors that programs know. A thread for each moves the bytes between the
+//! pipe and a port of the machine's serial device, which has flow control; so nothing is lost on the way, whoever is slow.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::thread::{self, JoinHandle};
+
+use rustix::fs::OFlags;
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
+use serde::Deserialize;
+
+use crate::cmdline::{Cmdline, Stderr, Window};
+use crate::error::{Context, Error};
+
+/// Ports of the host's streams and of its messages to us.
+const STDIN: &str = "/dev/vport0p1";
+const STDOUT: &str = "/dev/vport0p2";
+const STDERR: &str = "/dev/vport0p3";
+const MESSAGES: &str = "/dev/vport0p4";
+
+const CHUNK: usize = 64 << 10;
+const STACK: usize = 128 << 10;
+
+/// What an agent is started with.
+pub struct Streams {
+    /// The terminal, opened for the agent: its session makes it its controlling one, ours must not hold it.
+    pub console: File,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    /// Threads that end when the agent's last output is with the host.
+    outgoing: Vec<JoinHandle<()>>,
+}
+
+impl Streams {
+    /// Opens what the command line asks for.
+    pub fn open(cmdline: &Cmdline) -> Result<Streams, Error> {
+        let console = console()?;
+        if let Some(window) = cmdline.window {
+            resize(&console, window);
+        }
+        let mut streams = Streams { console, stdin: None, stdout: None, stderr: None, outgoing: Vec::new() };
+        if cmdline.stdin {
+            let port = open(OpenOptions::new().read(true), STDIN)?;
+            let (reader, writer) = pipe().context("cannot make a pipe")?;
+            start("stdin", move || carry(port, writer))?;
+            streams.stdin = Some(reader.into());
+            // Nobody types; the host's Ctrl-C is to be heard and not seen.
+            silence(&streams.console);
+        }
+        if cmdline.stdout {
+            streams.stdout = Some(streams.outgoing(STDOUT)?);
+        }
+        streams.stderr = match (cmdline.stderr, &streams.stdout) {
+            (Stderr::Host, _) => Some(streams.outgoing(STDERR)?),
+            (Stderr::Stdout, Some(stdout)) => Some(stdout.try_clone().context("cannot share standard output")?),
+            _ => None,
+        };
+        Ok(streams)
+    }
+
+    /// A pipe whose other end goes to a port.
+    fn outgoing(&mut self, port: &str) -> Result<OwnedFd, Error> {
+        let port = open(OpenOptions::new().write(true), port)?;
+        let (reader, writer) = pipe().context("cannot make a pipe")?;
+        self.outgoing.push(start("output", move || carry(reader, port))?);
+        Ok(writer.into())
+    }
+
+    /// Descriptors 0, 1 and 2 for the agent.
+    pub fn stdio(&self) -> [BorrowedFd<'_>; 3] {
+        [&self.stdin, &self.stdout, &self.stderr]
+            .map(|stream| stream.as_ref().map_or(self.console.as_fd(), |stream| stream.as_fd()))
+    }
+
+    /// Gives up our ends: from now on a pipe ends when the agent closes it.
+    pub fn hand_over(&mut self) {
+        (self.stdin, self.stdout, self.stderr) = (None, None, None);
+    }
+
+    /// Waits until what the agent wrote is with the host, or the host does not want it.
+    pub fn flush(self) {
+        for thread in self.outgoing {
+            // One that broke off has nothing to send any more.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Does what the host asks for while the agent runs: one JSON object a line.
+pub fn obey(console: &File) -> Result<(), Error> {
+    let port = open(OpenOptions::new().read(true), MESSAGES)?;
+    let console = console.try_clone().context("cannot use the console twice")?;
+    start("host", move || {
+        for line in BufReader::new(port).split(b'\n') {
+            let Ok(line) = line else { break };
+            if let Ok(message) = serde_json::from_slice::<Message>(&line) {
+                resize(&console, message.window);
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// A message of the host. There is one kind: the window has a new size.
+#[derive(Deserialize)]
+struct Message {
+    window: Window,
+}
+
+fn resize(console: &File, window: Window) {
+    let size = Winsize { ws_row: window.rows, ws_col: window.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // A console that takes no size has none to show.
+    let _ = tcsetwinsize(console, size);
+}
+
+fn silence(console: &File) {
+    if let Ok(mut settings) = tcgetattr(console) {
+        settings.local_modes.remove(LocalModes::ECHO);
+        // Without it there is a `^C` among the errors, and nothing else is wrong.
+        let _ = tcsetattr(console, OptionalActions::Now, &settings);
+    }
+}
+
+fn console() -> Result<File, Error> {
+    open(OpenOptions::new().read(true).write(true), "/dev/console")
+}
+
+fn open(options: &mut OpenOptions, path: &str) -> Result<File, Error> {
+    options.custom_flags(OFlags::NOCTTY.bits().cast_signed()).open(path).context(&format!("cannot open {path}"))
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run).context("cannot start a thread")
+}
+
+/// Moves bytes until the source ends or nobody wants them; closes both.
+fn carry(mut from: impl Read, mut to: impl Write) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = match from.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
+        if to.write_all(buffer.get(..count).unwrap_or_default()).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_carried_and_the_end_too() {
+        let sent: Vec<u8> = (0..300_000u32).map(|at| (at % 251) as u8).collect();
+        let (mut reader, writer) = pipe().unwrap();
+        let source = std::io::Cursor::new(sent.clone());
+        let thread = thread::spawn(move || carry(source, writer));
+        let mut got = Vec::new();
+        reader.read_to_end(&mut got).unwrap();
+        thread.join().unwrap();
+        assert!(got == sent);
+    }
+
+    /// The host sends exactly these.
+    #[test]
+    fn messages_have_the_form_that_the_host_sends() {
+        let message: Message = serde_json::from_str("{\"window\":{\"rows\":50,\"columns\":132}}").unwrap();
+        assert_eq!(message.window, Window { rows: 50, columns: 132 });
+        assert!(serde_json::from_str::<Message>("{\"other\":1}").is_err());
+    }
+}

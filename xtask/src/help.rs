@@ -25,10 +25,11 @@ Exit codes:
   128 + n    signal n ended the agent, and a line on standard error says why
   1          nothing was started: a build failed, QEMU is missing
   2          the command line or the manifest is wrong
-  124        the machine was ended by --timeout or by Ctrl-A x
+  124        the machine was ended by --timeout or by Ctrl-A x; 128 + n by signal n, the second Ctrl-C of a pipeline
   125        the agent could not be started, or the system failed
 A line on standard error tells the last four from an agent that exits with the same code.
 
+Standard input, output and error are the agent's: a terminal where they are one, pipes where they are not.
 Keys: all go to the guest, Ctrl-C too. Ctrl-A x ends the machine, Ctrl-A n has every processor write to the
 log where it is, Ctrl-A Ctrl-A types a Ctrl-A.
 
@@ -37,6 +38,7 @@ Examples:
   cargo xtask run --share .                          with this directory as /share
   cargo xtask run examples/digest                    a Python agent
   cargo xtask run examples/digest -- --top 20        with arguments for the agent
+  seq 10 | cargo xtask run DIR > out 2> err          in a pipeline
   cargo xtask run examples/digest --firmware uefi --memory 2G
   cargo xtask run examples/shell --trace             its system calls in target/aios/run.log
   cargo xtask run examples/faults --timeout 60       ended after a minute at the latest";

@@ -67,9 +67,6 @@ impl Stream {
     }
 }
 
-/// Port that a debugger connects to.
-pub const GDB_PORT: u16 = 1234;
-
 /// CPUs of machines that are not told how many.
 static DEFAULT_CPUS: AtomicU32 = AtomicU32::new(1);
 
@@ -89,7 +86,7 @@ pub struct Machine {
     words: Vec<String>,
     shares: Vec<Share>,
     streams: Vec<Stream>,
-    debugger: bool,
+    debugger: Option<u16>,
     counting: bool,
 }
 
@@ -112,7 +109,7 @@ impl Machine {
             words: Vec::new(),
             shares: Vec::new(),
             streams: Vec::new(),
-            debugger: false,
+            debugger: None,
             counting: false,
         }
     }
@@ -172,9 +169,9 @@ impl Machine {
         &self.streams
     }
 
-    /// Starts halted, and waits for a debugger on [`GDB_PORT`].
-    pub fn debugger(mut self, debugger: bool) -> Machine {
-        self.debugger = debugger;
+    /// Starts halted, and waits for a debugger on that port of this machine.
+    pub fn debugger(mut self, port: Option<u16>) -> Machine {
+        self.debugger = port;
         self
     }
 
@@ -223,8 +220,8 @@ impl Machine {
             qemu.arg("-device")
                 .arg(format!("virtserialport,bus=streams.0,nr={number},chardev={name},name=aios.{name}"));
         }
-        if self.debugger {
-            qemu.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{GDB_PORT}")]);
+        if let Some(port) = self.debugger {
+            qemu.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
         }
         match self.firmware {
             Firmware::Pvh => self.direct(&mut qemu),

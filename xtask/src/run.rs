@@ -48,9 +48,9 @@ pub struct Arguments {
     /// How the kernel is started
     #[arg(long, value_enum, default_value_t)]
     firmware: Firmware,
-    /// Wait for a debugger on port 1234 of this machine before the first instruction
-    #[arg(long)]
-    gdb: bool,
+    /// Wait for a debugger before the first instruction, on port 1234 of this machine or another
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
+    gdb: Option<u16>,
     /// End the machine after so many seconds; without it, never
     #[arg(long, value_name = "S")]
     timeout: Option<u64>,
@@ -114,9 +114,9 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(term) = terminal::name() {
         machine = machine.word(format!("aios.term={term}"));
     }
-    if arguments.gdb {
+    if let Some(port) = arguments.gdb {
         let kernel = artefacts.kernel.display();
-        eprintln!("waiting for a debugger: gdb {kernel} -ex 'target remote :{}'", machine::GDB_PORT);
+        eprintln!("waiting for a debugger: gdb {kernel} -ex 'target remote :{port}'");
     }
     // For somebody who waits; a file of the agent's errors is its own.
     if let Some((_, agent)) = &agent

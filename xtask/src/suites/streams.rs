@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -17,6 +18,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
 use super::{Report, booted};
+use crate::exec;
 use crate::paths;
 
 type Case = (&'static str, fn() -> Result<()>);
@@ -34,6 +36,7 @@ const CASES: &[Case] = &[
     ("a terminal and its size", window),
     ("Ctrl-C on a terminal", typed_interrupt),
     ("a terminal is put back", put_back),
+    ("a debugger", debugger),
 ];
 
 /// Runs the suite.
@@ -350,4 +353,30 @@ fn put_back() -> Result<()> {
     ensure!(status.code() == Some(143), "{status}");
     ensure!(line_mode(&session)?, "the terminal is still raw");
     Ok(())
+}
+
+/// A debugger stops the kernel at functions by their names, before and after there are page tables of its own.
+fn debugger() -> Result<()> {
+    if !exec::exists("gdb") {
+        return Ok(());
+    }
+    // Free now, and not given to the next who asks.
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["run", &format!("--gdb={port}")]).arg(agent("sh", "sh")?).args(["--", "-c", "exit 3"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = Run::start(&mut command)?;
+    run.stderr.as_mut().context("no pipe for errors")?.expect("waiting for a debugger")?;
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-batch", "-iex", "set tcp connect-timeout 60"]).arg(paths::artefact("kernel.elf"));
+    for step in
+        [&format!("target remote :{port}"), "hbreak bring_up", "continue", "break spawn_system", "continue", "detach"]
+    {
+        gdb.args(["-ex", step]);
+    }
+    let told = exec::capture(&mut gdb)?;
+    for stop in ["Breakpoint 1, bring_up", "Breakpoint 2, spawn_system"] {
+        ensure!(told.contains(stop), "no `{stop}` in:\n{told}");
+    }
+    run.finish()?.expect(3, b"")
 }

@@ -188,11 +188,8 @@ fn attend(machine: Machine, plumbing: &Plumbing, arguments: &Arguments) -> Resul
             Some(Message::Log(line)) => show(&line)?,
             Some(Message::Event(Event::AgentSpawned { .. })) => typist.open(&guest),
             Some(Message::Event(_)) => {}
-            Some(Message::Outside(Outside::Typed(bytes))) => {
-                if !typist.take(&bytes, &guest) {
-                    break Some(Cut::User);
-                }
-            }
+            Some(Message::Outside(Outside::Typed(bytes))) if typist.take(&bytes, &guest) => {}
+            Some(Message::Outside(Outside::Typed(_))) => break Some(Cut::User),
             Some(Message::Outside(Outside::Signal(signals::SIGWINCH))) => carriers.resize(),
             // The agent's, who may have something to put in order. A second one is ours.
             Some(Message::Outside(Outside::Signal(signals::SIGINT))) if typist.interrupt(&guest) => {}

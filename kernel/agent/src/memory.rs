@@ -1,6 +1,6 @@
 //! Agents and the machine's memory: what one may have that names no limit, and which one ends when all is used up.
 
-use kernel_cap::Domain;
+use kernel_cap::{Domain, Limits};
 
 use crate::agent::Killed;
 use crate::{Agent, list};
@@ -9,9 +9,22 @@ use aios_abi::native::AgentState;
 /// The part of free memory that an agent without a limit of its own leaves to the system: one in so many.
 const SYSTEM_SHARE: usize = 32;
 
+/// An agent without a limit of threads has one for each so many frames that it may have: 256 KiB, as Linux has it for the
+/// processes of a user. Then who makes threads without end is told to try again later, which is less trouble for
+/// everyone, itself included, than to find no memory.
+const FRAMES_A_THREAD: u64 = 64;
+const LEAST_THREADS: u64 = 64;
+
+/// The limits of a new agent, within what the machine has.
+pub(crate) fn within_machine(limits: Limits) -> Limits {
+    let frames = limits.frames.min(most_frames());
+    let threads = limits.threads.min((frames / FRAMES_A_THREAD).max(LEAST_THREADS));
+    Limits { frames, threads, ..limits }
+}
+
 /// The most frames that a new agent may have. Its limit stops it before the machine is short: what it does then is its
 /// own trouble, and nobody else's.
-pub(crate) fn most_frames() -> u64 {
+fn most_frames() -> u64 {
     let memory = kernel_mm::stats();
     let free = memory.free.saturating_sub(memory.reserve);
     (free - free / SYSTEM_SHARE) as u64

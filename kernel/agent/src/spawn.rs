@@ -62,7 +62,7 @@ pub fn spawn(parent: &Arc<Agent>, request: SpawnRequest) -> Result<AgentId, Fail
 }
 
 fn make(id: AgentId, parent: &Arc<Agent>, request: SpawnRequest) -> Result<(), Failure> {
-    let limits = Limits { frames: request.limits.frames.min(memory::most_frames()), ..request.limits };
+    let limits = memory::within_machine(request.limits);
     let domain = Domain::new(id, request.name, request.rights, limits, Some(parent.domain()))?;
     let pids = Pids::new(domain.clone());
     let namespace = image::namespace(&request.image, &request.binds, &domain, &pids)?;

@@ -16,11 +16,14 @@ use kernel_hal::addr::PAGE_SIZE;
 use kernel_hal::frame::{AccountId, OutOfMemory};
 use kernel_sync::{IrqLock, Once};
 
-use crate::frames::{gate, gate_for, gate_for_bytes};
+use crate::frames::{gate, gate_for, gate_for_bytes, stats};
 
 /// Slots are made so many at a time and never moved.
 const CHUNK: usize = 256;
 const CHUNKS: usize = 256;
+/// The part of an account that calls leave to touched pages: one in so many, and so many frames at the most.
+const SPARE_SHARE: usize = 64;
+const MOST_SPARE: usize = 256;
 /// No account: the parent of a root, the end of the free list.
 const NONE: u32 = u32::MAX;
 
@@ -127,6 +130,17 @@ impl Account {
             above = account.parent();
         }
         least
+    }
+
+    /// Frames that are left to pages which programs touch: what a call asks for is refused before, so that the program that
+    /// is refused has memory to act on it.
+    pub fn spare(&self) -> usize {
+        (self.allowance().min(stats().total) / SPARE_SHARE).min(MOST_SPARE)
+    }
+
+    /// Whether a call may take so many frames here.
+    pub fn has_room(&self, frames: usize) -> bool {
+        self.available() >= frames.saturating_add(self.spare())
     }
 
     /// Frames that could still be charged here, as the limits of this account and those above it stand now.
@@ -271,7 +285,7 @@ pub fn charge_kernel_bytes(account: &Arc<Account>, bytes: usize) -> Result<Kerne
     let before = slot.bytes.fetch_add(bytes, Ordering::Relaxed);
     // Each caller sees its own stretch of the sum, so the pages of all stretches add up to the pages of the sum.
     let pages = (before + bytes).div_ceil(PAGE_SIZE) - before.div_ceil(PAGE_SIZE);
-    if pages != 0 && charge(account.id(), pages).is_err() {
+    if pages != 0 && (!account.has_room(pages) || charge(account.id(), pages).is_err()) {
         force(account.id(), pages);
         take_bytes(account, bytes);
         return Err(Errno::ENOMEM);

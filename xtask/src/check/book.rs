@@ -122,7 +122,7 @@ fn names(document: &Document, root: &Path, wrong: &mut Vec<String>) {
 /// Command lines of the tool, in blocks and in lines: it must take them.
 fn commands(document: &Document, wrong: &mut Vec<String>) {
     for (number, code) in document.code.iter().chain(&document.pieces) {
-        let line = code.split(['#', '|', '>']).next().unwrap_or_default();
+        let line = code.split(['#', '|', '>', '<']).next().unwrap_or_default();
         let Some(arguments) = line.trim().strip_prefix("cargo xtask") else { continue };
         let words = std::iter::once("cargo xtask").chain(arguments.split_whitespace());
         if let Err(error) = crate::Arguments::command().try_get_matches_from(words)

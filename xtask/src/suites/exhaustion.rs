@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use super::{Report, booted};
+use crate::guest::{End, Guest};
 use crate::machine::Machine;
 use crate::paths;
 use crate::programs::{self, Link};
@@ -64,7 +65,29 @@ pub fn run(report: &mut Report) -> Result<()> {
     let machines: Vec<(Machine, Case)> =
         cases().into_iter().map(|case| Ok((machine(&place, &case)?, case))).collect::<Result<_>>()?;
     report.each(&machines, |(_, case)| case.name.clone(), |(machine, case)| check(machine, case.wanted));
+    report.expect(1);
+    report.begin("fork bomb at the prompt");
+    report.record("fork bomb at the prompt", at_the_prompt());
     Ok(())
+}
+
+/// A fork bomb typed at the prompt: the shell still takes lines, and can end what it started.
+fn at_the_prompt() -> Result<()> {
+    let mut guest = Guest::start(&booted::shell("base")?.memory("256M"))?;
+    guest.wait_for_agent(booted::TIMEOUT)?;
+    guest.expect("# ", booted::TIMEOUT)?;
+    guest.send(b":(){ :|:& };:\r");
+    guest.expect("Resource temporarily unavailable", booted::TIMEOUT)?;
+    guest.send(b"\x03");
+    // Again for what was made meanwhile. The shell is the agent's first process, which this does not reach.
+    guest.send(b"\rfor i in 1 2 3; do kill -9 -1; done; wait; echo cle''ared\r");
+    guest.expect("cleared", booted::TIMEOUT)?;
+    guest.send(b"ls / | wc -l | sed 's/^/lines=/' | tr = :; exit 3\r");
+    guest.expect("lines:", booted::TIMEOUT)?;
+    match guest.finish(booted::TIMEOUT)? {
+        End::Agent { code: 3, .. } => Ok(()),
+        end => bail!("the machine ended so: {end:?}\nthe log ends with:\n{}", guest.last_lines(15)),
+    }
 }
 
 fn machine(place: &std::path::Path, case: &Case) -> Result<Machine> {

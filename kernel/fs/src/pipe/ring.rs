@@ -62,10 +62,10 @@ impl Ring {
             let account = self.account.id();
             let Some(place) = self.frames.get_mut(slot) else { return Ok(moved) };
             if place.is_none() {
-                match Frame::zeroed(account) {
-                    Ok(frame) => *place = Some(frame),
-                    Err(_) if moved > 0 => return Ok(moved),
-                    Err(_) => return Err(Errno::ENOMEM),
+                match self.account.has_room(1).then(|| Frame::zeroed(account)) {
+                    Some(Ok(frame)) => *place = Some(frame),
+                    _ if moved > 0 => return Ok(moved),
+                    _ => return Err(Errno::ENOMEM),
                 }
             }
             let Some(frame) = place else { return Ok(moved) };

@@ -225,9 +225,7 @@ const SMALL: usize = 2048;
 pub(super) fn overcommit(bytes: u64, account: &Account) -> Result<(), Errno> {
     let pages = usize::try_from(bytes >> PAGE_SHIFT).unwrap_or(usize::MAX);
     let most = account.allowance().min(stats().total);
-    // What is left over lets the program act on the answer.
-    let over = (most / 64).min(SMALL / 8);
-    if pages > most || pages != 0 && pages <= SMALL && pages + over > account.available() {
+    if pages > most || pages != 0 && pages <= SMALL && !account.has_room(pages) {
         return Err(Errno::ENOMEM);
     }
     Ok(())

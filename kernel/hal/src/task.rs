@@ -51,10 +51,28 @@ pub fn adopt(task: Arc<dyn HasTask>) {
     machine::adopt_task(task);
 }
 
+/// A task that no CPU runs and that this one is about to. [`Task::is_on_cpu`] is true from here on.
+pub struct Claimed(Option<Arc<dyn HasTask>>);
+
+/// Makes `next` the caller's to switch to; `None` while a CPU runs it, or has not left its stack.
+pub fn claim(next: Arc<dyn HasTask>) -> Option<Claimed> {
+    next.task().claim().then(|| Claimed(Some(next)))
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.task().release();
+        }
+    }
+}
+
 /// Switches to `next`, which must be ready to run; returns when something switches back. Interrupts are off before and
 /// after. The caller holds no spinning lock, and calls [`take_previous`] next.
-pub fn switch_to(next: Arc<dyn HasTask>) {
-    machine::switch_task(next);
+pub fn switch_to(mut next: Claimed) {
+    if let Some(task) = next.0.take() {
+        machine::switch_task(task);
+    }
 }
 
 /// The task that ran before on this CPU, for the caller to let go of at a good moment.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kernel_hal::cpu::{self, IrqGuard};
-use kernel_hal::task;
+use kernel_hal::task::{self, Claimed};
 use kernel_hal::time::{Instant, now};
 
 use crate::balance;
@@ -60,15 +60,15 @@ fn leave(local: &mut Local, me: &Thread, class: crate::Class, at: Instant) -> Op
 
 /// Goes on with the next thread. Interrupts are off; the caller's state is set already, or it stays runnable.
 fn switch(me: &Arc<Thread>, local: QueueGuard, at: Instant, pass: bool) {
-    let next = pick(me, local, at, pass);
-    if !Arc::ptr_eq(&next, me) {
+    if let Some(next) = pick(me, local, at, pass) {
         task::switch_to(next);
         arrived();
     }
 }
 
-/// Takes the next thread off the queue, or the idle one, and makes it the running one in the books.
-fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Arc<Thread> {
+/// Takes the next thread off the queue, or the idle one, and makes it the running one in the books. `None` when that is
+/// the one that runs already.
+fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Option<Claimed> {
     let number = cpu::id();
     let cpu = &CPUS[number];
     cpu.need.store(false, Ordering::Relaxed);
@@ -78,26 +78,34 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Arc
         cpu.publish(&mut local, at);
     }
     arm(&local);
-    drop(local);
     let next = match (next, cpu.idle.get()) {
         (Some(next), _) => next,
         (None, Some(idle)) => idle.clone(),
         (None, None) => panic!("this CPU has no idle thread"),
     };
     if Arc::ptr_eq(&next, me) {
+        drop(local);
         // It may have been on its way to sleep and was woken meanwhile.
         me.status.lock().state = State::Running;
-    } else {
+        return None;
+    }
+    // Claimed before the queue is let go of: whoever changes what a thread is scheduled by, or takes it to another CPU,
+    // leaves alone one that is claimed.
+    let claimed = match task::claim(next.clone()) {
+        Some(claimed) => claimed,
+        None => panic!("a thread was picked that another CPU runs"),
+    };
+    drop(local);
+    {
         let mut status = me.status.lock();
         if status.state == State::Running {
             status.state = State::Runnable;
         }
-        drop(status);
-        me.ran.fetch_add(at.0.saturating_sub(me.since.load(Ordering::Relaxed)), Ordering::Relaxed);
-        next.since.store(at.0, Ordering::Relaxed);
-        next.status.lock().state = State::Running;
     }
-    next
+    me.ran.fetch_add(at.0.saturating_sub(me.since.load(Ordering::Relaxed)), Ordering::Relaxed);
+    next.since.store(at.0, Ordering::Relaxed);
+    next.status.lock().state = State::Running;
+    Some(claimed)
 }
 
 /// First thing after a switch: lets go of the thread before.
@@ -176,7 +184,9 @@ pub fn exit() -> ! {
     // This stack is never unwound, so no reference may stay on it; the switch itself holds the last one.
     drop(left);
     drop(me);
-    task::switch_to(next);
+    if let Some(next) = next {
+        task::switch_to(next);
+    }
     panic!("a dead thread ran again");
 }
 

@@ -3,6 +3,7 @@
 //! A task's own host thread is its stack, and its thread-local cells are its user registers. A task that is dropped
 //! before its entry ended leaves its host thread waiting until the process ends.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -132,6 +133,7 @@ impl Default for FpuState {
 
 pub struct Task {
     baton: Arc<Baton>,
+    on_cpu: AtomicBool,
     start: SpinLock<Option<(Entry, Option<UserState>)>>,
 }
 
@@ -141,17 +143,26 @@ impl Task {
         user: Option<UserState>,
         _root: Option<Arc<Root>>,
     ) -> Result<Task, OutOfMemory> {
-        Ok(Task { baton: Arc::default(), start: SpinLock::new(Some((entry, user))) })
+        let start = SpinLock::new(Some((entry, user)));
+        Ok(Task { baton: Arc::default(), on_cpu: AtomicBool::new(false), start })
     }
 
-    /// Host threads have stacks of their own, which nobody needs to leave.
+    /// True while a CPU runs it, or is about to, or the next task has not begun there.
     pub fn is_on_cpu(&self) -> bool {
-        false
+        self.on_cpu.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn claim(&self) -> bool {
+        !self.on_cpu.swap(true, Ordering::Acquire)
+    }
+
+    pub(crate) fn release(&self) {
+        self.on_cpu.store(false, Ordering::Release);
     }
 
     /// The code that runs already on the calling host thread.
     pub fn boot() -> Task {
-        Task { baton: Arc::default(), start: SpinLock::new(None) }
+        Task { baton: Arc::default(), on_cpu: AtomicBool::new(false), start: SpinLock::new(None) }
     }
 }
 
@@ -164,13 +175,16 @@ pub(crate) fn current_task() -> Option<Arc<dyn HasTask>> {
 }
 
 pub(crate) fn adopt_task(task: Arc<dyn HasTask>) {
+    assert!(task.task().claim(), "adopted a task that runs");
     let cpu = Arc::new(Cpu::default());
     *lock(&cpu.current) = Some(task);
     CPU.with(|slot| *slot.borrow_mut() = Some(cpu));
 }
 
 pub(crate) fn take_previous_task() -> Option<Arc<dyn HasTask>> {
-    cpu().and_then(|cpu| lock(&cpu.previous).take())
+    let previous = cpu().and_then(|cpu| lock(&cpu.previous).take())?;
+    previous.task().release();
+    Some(previous)
 }
 
 pub(crate) fn switch_task(next: Arc<dyn HasTask>) {

@@ -54,7 +54,7 @@ unsafe extern "C" {
 pub struct Task {
     /// Kept for as long as the task.
     _stack: Option<KernelStack>,
-    /// True from before a CPU goes on with it until after that CPU left its stack.
+    /// True from when a CPU claims it until after that CPU left its stack.
     on_cpu: AtomicBool,
     /// Saved stack pointer; its CPU's alone while `on_cpu`.
     sp: UnsafeCell<u64>,
@@ -97,9 +97,19 @@ impl Task {
         })
     }
 
-    /// True while a CPU runs it, or has not left its stack yet.
+    /// True while a CPU runs it, or is about to, or has not left its stack yet.
     pub fn is_on_cpu(&self) -> bool {
         self.on_cpu.load(Ordering::Acquire)
+    }
+
+    /// Makes it the caller's to run, if it is nobody's.
+    pub(crate) fn claim(&self) -> bool {
+        !self.on_cpu.swap(true, Ordering::Acquire)
+    }
+
+    /// It is nobody's again: what claimed it does not run it.
+    pub(crate) fn release(&self) {
+        self.on_cpu.store(false, Ordering::Release);
     }
 
     /// The code that runs already, on the boot stack.
@@ -137,7 +147,7 @@ pub fn current_task() -> Option<Arc<dyn HasTask>> {
 }
 
 pub fn adopt_task(task: Arc<dyn HasTask>) {
-    assert!(!task.task().on_cpu.swap(true, Ordering::Acquire), "adopted a task that runs");
+    assert!(task.task().claim(), "adopted a task that runs");
     let before = percpu::this().current.replace(Some(task));
     assert!(before.is_none(), "this CPU has a task already");
 }
@@ -146,6 +156,7 @@ pub fn take_previous_task() -> Option<Arc<dyn HasTask>> {
     percpu::this().previous.take()
 }
 
+/// Switches to a task that the caller claimed.
 pub fn switch_task(next: Arc<dyn HasTask>) {
     let cpu = percpu::this();
     assert!(cpu.preempt.get() == 0, "a task is switched away under a spinning lock");
@@ -154,10 +165,6 @@ pub fn switch_task(next: Arc<dyn HasTask>) {
     };
     assert!(!Arc::ptr_eq(&previous, &next), "a task is switched to itself");
     let to = next.task();
-    while to.on_cpu.swap(true, Ordering::Acquire) {
-        // Another CPU is leaving it; that takes a few instructions.
-        core::hint::spin_loop();
-    }
     let from = previous.task();
     let save = from.sp.get();
     // SAFETY: `from` runs on this CPU, so its user state is this CPU's alone.
@@ -167,7 +174,7 @@ pub fn switch_task(next: Arc<dyn HasTask>) {
         user.gs_base = gs_base();
     }
     load_root(to.root.lock().clone());
-    // SAFETY: `to.on_cpu` was taken above.
+    // SAFETY: the caller claimed `to`, so its cells are this CPU's alone.
     let sp = unsafe {
         if let Some(user) = &*to.user.get() {
             user.fpu.load();
@@ -188,7 +195,7 @@ pub fn switch_task(next: Arc<dyn HasTask>) {
 /// On the new stack: the old one is free for other CPUs.
 fn left_previous() {
     if let Some(previous) = &*percpu::this().previous.borrow() {
-        previous.task().on_cpu.store(false, Ordering::Release);
+        previous.task().release();
     }
 }
 

@@ -444,8 +444,7 @@ static _Atomic uint64_t latest;
 static void *watcher(void *argument)
 {
     long rounds = 0;
-    clockid_t clock = (intptr_t)argument % 2 ? CLOCK_MONOTONIC_RAW : CLOCK_MONOTONIC;
-    (void)clock;
+    (void)argument;
     while (rounds % 256 || more()) {
         uint64_t before = atomic_load(&latest);
         struct timespec time;
@@ -497,13 +496,124 @@ static long storm_kill(void)
     return threads(3, killer);
 }
 
+/*
+ * What threads are scheduled by, changed at any point of what they do: where they may run, class and weight, while
+ * others interrupt all processors for barriers and for translations, and look at what processor time was used.
+ */
+struct scheduled {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+static void *bound(void *argument)
+{
+    uint32_t seed = (uintptr_t)argument + 1;
+    long rounds = 0;
+    while (more()) {
+        cpu_set_t cpus;
+        CPU_ZERO(&cpus);
+        for (int cpu = 0; cpu < 8; cpu++)
+            if (random_from(&seed) & 1)
+                CPU_SET(cpu, &cpus);
+        int done = sched_setaffinity(random_from(&seed) & 1 ? 0 : getpid(), sizeof cpus, &cpus);
+        MUST(done == 0 || errno == EINVAL || errno == EBUSY);
+        rounds++;
+    }
+    return (void *)rounds;
+}
+
+static void *classed(void *argument)
+{
+    uint32_t seed = (uintptr_t)argument + 7;
+    long rounds = 0;
+    while (more()) {
+        struct scheduled wanted = {.size = sizeof wanted};
+        wanted.policy = random_from(&seed) % 8;
+        wanted.flags = random_from(&seed) & 7;
+        wanted.nice = (int)(random_from(&seed) % 60) - 30;
+        wanted.priority = random_from(&seed) % 120;
+        wanted.runtime = (uint64_t)random_from(&seed) << (random_from(&seed) & 31);
+        wanted.deadline = (uint64_t)random_from(&seed) << (random_from(&seed) & 31);
+        wanted.period = random_from(&seed) & 1 ? 0 : ~0ull >> (random_from(&seed) & 31);
+        syscall(SYS_sched_setattr, 0, &wanted, 0);
+        syscall(SYS_setpriority, random_from(&seed) % 3, 0, (int)(random_from(&seed) % 50) - 25);
+        sched_yield();
+        rounds++;
+    }
+    return (void *)rounds;
+}
+
+static void *barring(void *argument)
+{
+    long rounds = 0;
+    (void)argument;
+    MUST(syscall(SYS_membarrier, 16, 0, 0) == 0);
+    while (more()) {
+        MUST(syscall(SYS_membarrier, 8, 0, 0) == 0);
+        if (rounds % 16 == 0)
+            MUST(syscall(SYS_membarrier, 1, 0, 0) == 0);
+        rounds++;
+    }
+    return (void *)rounds;
+}
+
+static void *clocked(void *argument)
+{
+    uint64_t last[2] = {0, 0};
+    long rounds = 0;
+    (void)argument;
+    while (more()) {
+        for (int which = 0; which < 2; which++) {
+            struct timespec time;
+            MUST(clock_gettime(which ? CLOCK_THREAD_CPUTIME_ID : CLOCK_PROCESS_CPUTIME_ID, &time) == 0);
+            uint64_t used = time.tv_sec * 1000000000ull + time.tv_nsec;
+            if (used < last[which])
+                broken("processor time went back by %lu ns", (unsigned long)(last[which] - used));
+            last[which] = used;
+        }
+        rounds++;
+    }
+    return (void *)rounds;
+}
+
+static void *any_of_sched(void *argument)
+{
+    static void *(*const work[])(void *) = {bound, classed, barring, mapper, clocked};
+    intptr_t number = (intptr_t)argument;
+    return work[number % 5](argument);
+}
+
+/* Apart, so that nothing of this is inherited by the next storm. */
+static long storm_sched(void)
+{
+    int ends[2];
+    long rounds = 0;
+    MUST(pipe(ends) == 0);
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        rounds = threads(10, any_of_sched);
+        fflush(stdout);
+        _exit(write(ends[1], &rounds, sizeof rounds) != sizeof rounds);
+    }
+    int status;
+    MUST(waitpid(child, &status, 0) == child && status == 0);
+    MUST(read(ends[0], &rounds, sizeof rounds) == sizeof rounds);
+    close(ends[0]);
+    close(ends[1]);
+    return rounds;
+}
+
 static const struct {
     const char *name;
     long (*run)(void);
 } storms[] = {
     {"fork", storm_fork},     {"thread", storm_thread}, {"futex", storm_futex}, {"ring", storm_ring},
     {"signal", storm_signal}, {"pipe", storm_pipe},     {"mmap", storm_mmap},   {"tlb", storm_tlb},
-    {"clock", storm_clock},   {"kill", storm_kill},
+    {"clock", storm_clock},   {"kill", storm_kill},     {"sched", storm_sched},
 };
 
 int main(int argc, char **argv)

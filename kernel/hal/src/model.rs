@@ -4,10 +4,10 @@
 //! Only what is to be checked under all orders comes from here: the locks of this room, and the wait queues above it.
 
 #[cfg(not(feature = "model"))]
-pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 #[cfg(feature = "model")]
-pub use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+pub use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 #[cfg(all(feature = "model", not(target_os = "none")))]
 pub use shuttle::thread_local;

@@ -11,6 +11,7 @@ use kernel_hal::addr::PAGE_SIZE;
 use kernel_hal::cpuset::CpuSet;
 use kernel_hal::ipi;
 use kernel_hal::time::now;
+use kernel_process::Process;
 use kernel_sync::Once;
 
 use crate::call::{Call, CallResult, Handler};
@@ -90,8 +91,9 @@ fn syslog(call: &mut Call<'_>) -> CallResult {
     }
 }
 
-/// A barrier on all CPUs that run threads of the process, or of all: threads that do not run meet one when they are
-/// switched to. Answers are Linux's: the quick ones must be registered for, those for all are made for all.
+/// A barrier on all CPUs that run threads of the process, or of its agent: threads that do not run meet one when they are
+/// switched to, and those of other agents are not interrupted. Answers are Linux's: the quick one for the process must be
+/// registered for, those for all are made for all of the agent.
 fn membarrier(call: &mut Call<'_>) -> CallResult {
     let known = barrier::MEMBARRIER_CMD_GLOBAL
         | barrier::MEMBARRIER_CMD_GLOBAL_EXPEDITED
@@ -112,18 +114,29 @@ fn membarrier(call: &mut Call<'_>) -> CallResult {
             if registered.load(Ordering::Relaxed) & barrier::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED == 0 {
                 return Err(Errno::EPERM);
             }
-            let cpus = call.process().space().map(|space| space.root().cpus()).unwrap_or_default();
-            barrier_on(&cpus);
+            barrier_on(|| cpus_of(call.process()));
         }
-        barrier::MEMBARRIER_CMD_GLOBAL | barrier::MEMBARRIER_CMD_GLOBAL_EXPEDITED => barrier_on(&CpuSet::ALL),
+        barrier::MEMBARRIER_CMD_GLOBAL | barrier::MEMBARRIER_CMD_GLOBAL_EXPEDITED => {
+            let processes = call.process().pids().processes();
+            barrier_on(|| {
+                let mut all = CpuSet::default();
+                processes.iter().for_each(|process| cpus_of(process).iter().for_each(|cpu| all.insert(cpu)));
+                all
+            });
+        }
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)
 }
 
-fn barrier_on(cpus: &CpuSet) {
+/// The CPUs that run threads of a process now.
+fn cpus_of(process: &Process) -> CpuSet {
+    process.space().map(|space| space.root().cpus()).unwrap_or_default()
+}
+
+fn barrier_on(cpus: impl FnOnce() -> CpuSet) {
     // Around the look at who runs: stores before the call are seen by whoever is not interrupted.
     fence(Ordering::SeqCst);
-    ipi::call(cpus, &|| fence(Ordering::SeqCst));
+    ipi::call(&cpus(), &|| fence(Ordering::SeqCst));
     fence(Ordering::SeqCst);
 }

@@ -43,7 +43,7 @@ fn read_clock(call: &Call<'_>, clock: i32) -> Result<u64, Errno> {
         | id::CLOCK_MONOTONIC_COARSE
         | id::CLOCK_BOOTTIME
         | id::CLOCK_BOOTTIME_ALARM => Ok(now().0),
-        id::CLOCK_PROCESS_CPUTIME_ID => Ok(call.process().usage().cpu_ns),
+        id::CLOCK_PROCESS_CPUTIME_ID => Ok(call.process().cpu_time()),
         id::CLOCK_THREAD_CPUTIME_ID => Ok(nanos(call.thread.cpu_time())),
         clock if clock < 0 => read_cpu_clock(call, clock),
         _ => Err(Errno::EINVAL),
@@ -62,7 +62,7 @@ fn read_cpu_clock(call: &Call<'_>, clock: i32) -> Result<u64, Errno> {
         return Ok(thread.cpu_time().as_nanos() as u64);
     }
     let process = if number == 0 { Some(call.process().clone()) } else { pids.process(number) };
-    Ok(process.ok_or(Errno::EINVAL)?.usage().cpu_ns)
+    Ok(process.ok_or(Errno::EINVAL)?.cpu_time())
 }
 
 fn clock_gettime(call: &mut Call<'_>) -> CallResult {

@@ -77,10 +77,6 @@ pub(crate) fn leave(thread: &Arc<Thread>, reason: ExitReason) {
     drop(files);
     signal::thread_exit(thread);
     {
-        let mut past = process.past.lock();
-        past.cpu_ns += thread.cpu_time().as_nanos() as u64;
-    }
-    {
         let departed = Departed { name: thread.name(), credentials: thread.credentials() };
         let mut known = process.departed.lock();
         if thread.is_leader() || known.is_none() {
@@ -92,6 +88,7 @@ pub(crate) fn leave(thread: &Arc<Thread>, reason: ExitReason) {
     let last = {
         let mut threads = process.threads.lock();
         threads.retain(|other| !Arc::ptr_eq(other, thread));
+        process.past.lock().cpu_ns += thread.cpu_time().as_nanos() as u64;
         threads.is_empty()
     };
     if !thread.is_leader() || last {

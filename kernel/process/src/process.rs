@@ -291,15 +291,25 @@ impl Process {
 
     /// What the process itself has used until now.
     pub fn usage(&self) -> Usage {
-        let mut usage = *self.past.lock();
-        for thread in self.threads() {
-            usage.cpu_ns += thread.cpu_time().as_nanos() as u64;
-        }
+        let mut usage = self.used_by_threads();
         usage.minor_faults = self.minor_faults.load(Ordering::Relaxed);
         usage.major_faults = self.major_faults.load(Ordering::Relaxed);
         if let Some(space) = self.space() {
             usage.peak_resident = usage.peak_resident.max(space.peak_resident() as u64);
         }
+        usage
+    }
+
+    /// Processor time of all threads, living and gone, in nanoseconds. It never goes back.
+    pub fn cpu_time(&self) -> u64 {
+        self.used_by_threads().cpu_ns
+    }
+
+    fn used_by_threads(&self) -> Usage {
+        // A thread that leaves adds its time to what is past under the same lock.
+        let threads = self.threads.lock();
+        let mut usage = *self.past.lock();
+        usage.cpu_ns += threads.iter().map(|thread| thread.cpu_time().as_nanos() as u64).sum::<u64>();
         usage
     }
 

@@ -14,7 +14,7 @@ use kernel_hal::cpu::{self, MAX_CPUS};
 use kernel_hal::cpuset::{AtomicCpuSet, CpuSet};
 use kernel_hal::lock::IrqLockGuard;
 use kernel_hal::task;
-use kernel_hal::time::Instant;
+use kernel_hal::time::{Instant, now};
 use kernel_sync::{IrqLock, Once};
 
 use crate::group::CpuGroup;
@@ -197,6 +197,7 @@ pub(crate) fn adopt_idle() {
     find_place(number);
     let idle = Thread::idle();
     task::adopt(idle.clone());
+    idle.clock.start(now());
     CPUS[number].idle.set(idle);
 }
 
@@ -253,10 +254,10 @@ pub(crate) fn arm(local: &Local) {
     }
 }
 
-/// How long CPUs had nothing to run, all together, up to when each last found something.
+/// How long CPUs had nothing to run, all together.
 pub fn idle_time() -> Duration {
     let idle = CPUS.iter().take(cpu::count()).filter_map(|cpu| cpu.idle.get());
-    idle.map(|thread| Duration::from_nanos(thread.ran.load(Ordering::Relaxed))).sum()
+    idle.map(|thread| thread.cpu_time()).sum()
 }
 
 /// Threads in run queues and running, of all threads.

@@ -1,12 +1,9 @@
 //! Threads, the run queue and timers.
 //!
 //! A thread is what the scheduler switches between; what it runs for (a program's thread, a driver's worker) hangs on
-//! it as data of the rooms above. Each CPU has a queue of runnable threads, taken in turn with a time slice; a CPU with
+//! it as data of the rooms above. Each CPU has a queue of runnable threads, whose order [`policy`] decides; a CPU with
 //! nothing to run waits for an interrupt. The timer is armed only for the next timer or the end of a slice that
 //! someone waits for.
-//!
-//! Lock order: a run queue's lock may be taken while a timer list's lock is held, not the other way round; both are
-//! taken with interrupts off and nothing else is taken under them.
 
 #![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
@@ -15,6 +12,7 @@ extern crate alloc;
 
 mod balance;
 mod change;
+mod clock;
 mod cpus;
 mod group;
 mod parking;

@@ -102,8 +102,8 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Opt
             status.state = State::Runnable;
         }
     }
-    me.ran.fetch_add(at.0.saturating_sub(me.since.load(Ordering::Relaxed)), Ordering::Relaxed);
-    next.since.store(at.0, Ordering::Relaxed);
+    me.clock.stop(at);
+    next.clock.start(at);
     next.status.lock().state = State::Running;
     Some(claimed)
 }

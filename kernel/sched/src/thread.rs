@@ -13,6 +13,7 @@ use kernel_hal::task::{self, HasTask, Task, UserState};
 use kernel_sync::{IrqLock, SpinLock, Wake};
 
 use crate::change::Reserved;
+use crate::clock::CpuClock;
 use crate::cpus::{self, ThreadEntity};
 use crate::group::CpuGroup;
 use crate::policy::{Class, CpuSet, Entity, GroupId, Key, Runnable};
@@ -73,9 +74,7 @@ pub struct Thread {
     pub(crate) status: IrqLock<Status>,
     /// The rooms above want it out of the kernel.
     interrupt: AtomicBool,
-    /// Nanoseconds on a CPU, up to the last switch.
-    pub(crate) ran: AtomicU64,
-    pub(crate) since: AtomicU64,
+    pub(crate) clock: CpuClock,
     /// How often it gave up its CPU to wait, and how often for others to run. Only the thread itself counts.
     pub(crate) parks: AtomicU64,
     pub(crate) yields: AtomicU64,
@@ -174,8 +173,7 @@ impl Thread {
             home: AtomicUsize::new(0),
             status: IrqLock::new(status),
             interrupt: AtomicBool::new(false),
-            ran: AtomicU64::new(0),
-            since: AtomicU64::new(0),
+            clock: CpuClock::new(),
             parks: AtomicU64::new(0),
             yields: AtomicU64::new(0),
             owner: SpinLock::new(owner),
@@ -256,13 +254,9 @@ impl Thread {
         self.interrupt.load(Ordering::SeqCst)
     }
 
-    /// Time on a CPU.
+    /// Time on a CPU. It never goes back.
     pub fn cpu_time(&self) -> Duration {
-        let ran = self.ran.load(Ordering::Relaxed);
-        let running = self.status.lock().state == State::Running;
-        let now = kernel_hal::time::now().0;
-        let part = if running { now.saturating_sub(self.since.load(Ordering::Relaxed)) } else { 0 };
-        Duration::from_nanos(ran + part)
+        self.clock.read()
     }
 
     /// How often it stopped running because it waited, and how often because others were to run.

@@ -15,6 +15,7 @@ mod mutex;
 mod orders;
 mod park;
 mod rwlock;
+mod sequence;
 mod wait;
 
 pub use kernel_hal::lock::{IrqLock, IrqLockGuard, SpinGuard, SpinLock};
@@ -22,4 +23,5 @@ pub use kernel_hal::once::Once;
 pub use mutex::{Mutex, MutexGuard};
 pub use park::{Interrupted, Parking, Waiter, current, install, interrupted, park};
 pub use rwlock::{RwLock, RwReadGuard, RwWriteGuard};
+pub use sequence::Sequence;
 pub use wait::{Poller, WaitError, WaitQueue, Wake, pause};

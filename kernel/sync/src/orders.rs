@@ -10,7 +10,7 @@ use kernel_hal::lock::{IrqLock, SpinLock};
 use kernel_hal::model::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::thread;
 
-use crate::{Mutex, Poller, RwLock, WaitQueue};
+use crate::{Mutex, Poller, RwLock, Sequence, WaitQueue};
 
 /// Schedules of each kind for each case.
 const SCHEDULES: usize = 3000;
@@ -146,5 +146,23 @@ fn a_poller_is_woken_by_any_of_its_queues() {
         drop(poller);
         waker.join().expect("the waker");
         assert!(queues.iter().all(|queue| queue.is_empty()));
+    });
+}
+
+#[test]
+fn a_sequence_is_read_as_a_whole() {
+    under_all_orders(|| {
+        let words = Arc::new(Sequence::new([0, 0]));
+        let shared = words.clone();
+        together(3, move |number| {
+            if number == 0 {
+                shared.write(|[one, two]| [one + 1, two + 1]);
+                shared.write(|[one, two]| [one + 1, two + 1]);
+            } else {
+                let [one, two] = shared.read();
+                assert_eq!(one, two);
+            }
+        });
+        assert_eq!(words.read(), [2, 2]);
     });
 }

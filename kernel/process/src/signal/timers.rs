@@ -108,7 +108,7 @@ pub(super) struct Times {
 
 impl Times {
     pub fn of(process: Option<&Process>) -> Times {
-        Times { now: now().0, cpu: process.map_or(0, cpu_time) }
+        Times { now: now().0, cpu: process.map_or(0, Process::cpu_time) }
     }
 }
 
@@ -125,12 +125,6 @@ fn cpu_limit(process: &Process) -> Option<CpuLimit> {
     // As on Linux, nothing is a second.
     let nanos = |seconds: u64| seconds.max(1).saturating_mul(SECOND);
     (limit.current != RLIM_INFINITY).then(|| CpuLimit { soft: nanos(limit.current), hard: nanos(limit.maximum) })
-}
-
-/// Processor time of all threads, living and gone.
-pub(super) fn cpu_time(process: &Process) -> u64 {
-    let past = process.past.lock().cpu_ns;
-    process.threads().iter().fold(past, |sum, thread| sum.saturating_add(thread.cpu_time().as_nanos() as u64))
 }
 
 impl IntervalTimers {

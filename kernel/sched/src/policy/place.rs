@@ -105,29 +105,55 @@ pub fn balance(this: usize, online: &CpuSet, topology: &Topology, view: impl Fn(
     if mine.priority > RUNS_FAIR || mine.fair == 0 {
         return Balance::Even;
     }
-    let busy = || online.iter().filter(|cpu| *cpu != this && view(*cpu).fair != 0);
-    if let Some(ahead) = busy().max_by_key(|cpu| view(*cpu).vtime.wrapping_sub(mine.vtime)) {
-        let ahead = view(ahead).vtime;
+    // Each view is looked at once: others change theirs meanwhile.
+    let busy =
+        || online.iter().filter(|cpu| *cpu != this).map(|cpu| (cpu, view(cpu))).filter(|(_, other)| other.fair != 0);
+    if let Some((_, ahead)) = busy().max_by_key(|(_, other)| other.vtime.wrapping_sub(mine.vtime)) {
         let forget = to_virtual(FORGET_NS, mine.load.max(NICE_0 >> 6));
-        if ahead.wrapping_sub(mine.vtime) > forget {
-            return Balance::Forget(ahead.wrapping_sub(forget));
+        if ahead.vtime.wrapping_sub(mine.vtime) > forget {
+            return Balance::Forget(ahead.vtime.wrapping_sub(forget));
         }
     }
     // Who is slower and behind; the one furthest behind, counted in its own time.
-    let behind = |cpu: usize| to_real(mine.vtime.wrapping_sub(view(cpu).vtime), view(cpu).load);
+    let behind = |other: &CpuView| to_real(mine.vtime.wrapping_sub(other.vtime), other.load);
     let from = busy()
-        .filter(|cpu| {
-            let other = view(*cpu);
+        .filter(|(cpu, other)| {
             let limit = BEHIND_NS.get(usize::from(topology.distance(this, *cpu))).copied().unwrap_or(0);
-            other.fair >= 2 && other.load > mine.load && behind(*cpu) >= limit
+            other.fair >= 2 && other.load > mine.load && behind(other) >= limit
         })
-        .max_by_key(|cpu| behind(*cpu));
+        .max_by_key(|(_, other)| behind(other));
     match from {
         None => Balance::Even,
-        Some(from) => {
-            let other = view(from);
+        Some((from, other)) => {
             let weight = (other.load - mine.load) / 2;
             Balance::Take { from, weight, behind: mine.vtime.wrapping_sub(other.vtime) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::policy::testing::Random;
+
+    /// What CPUs tell changes between two looks: whatever they tell, the answer is made of numbers that were told.
+    #[test]
+    fn views_may_change_between_looks() {
+        let topology = Topology::flat();
+        let online = CpuSet::first(4);
+        for seed in 0..2000 {
+            let random = RefCell::new(Random(seed));
+            let view = |_| {
+                let mut random = random.borrow_mut();
+                let (load, vtime) = (random.below(1 << 20), random.below(1 << 40) as i64);
+                CpuView { runnable: 3, fair: 3, load, vtime, priority: RUNS_FAIR, waiting: RUNS_FAIR }
+            };
+            if let Balance::Take { weight, .. } = balance(0, &online, &topology, view) {
+                assert!(weight <= 1 << 19, "{weight}");
+            }
         }
     }
 }

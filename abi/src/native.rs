@@ -13,6 +13,7 @@ pub mod wire;
 
 pub use agent::{
     AgentBind, AgentExitRecord, AgentId, AgentInfo, AgentSpawnArgs, AgentState, ExitKind, FaultKind, FaultRecord,
+    ThreadRegisters,
 };
 pub use calls::{CALLS, NativeCall, Support, by_number};
 pub use wire::{Slice, Wire};

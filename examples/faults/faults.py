@@ -2,6 +2,8 @@
 
 import ctypes
 import mmap
+import os
+import subprocess
 import sys
 import threading
 
@@ -28,6 +30,19 @@ def fill_memory():
         print(f"faults: refused after {megabytes} MiB with MemoryError, and still running", flush=True)
 
 
+def flaky():
+    lives = 1 + int(os.environ.get("AIOS_RESTARTS", "0"))
+    print(f"faults: life {lives}", flush=True)
+    if lives < 3:
+        ctypes.memset(0, 1, 1)
+    print("faults: well again", flush=True)
+
+
+def child():
+    ended = subprocess.run([sys.executable, sys.argv[0], "null-write"]).returncode
+    print(f"faults: the child ended with {ended}, and its parent goes on", flush=True)
+
+
 CASES = {
     "null-write": lambda: ctypes.memset(0, 1, 1),
     "null-read": lambda: ctypes.memmove(ctypes.create_string_buffer(1), 0, 1),
@@ -41,6 +56,8 @@ CASES = {
     "stack-overflow": lambda: execute(CALL_ITSELF),
     "in-a-thread": lambda: threading.Thread(target=ctypes.memset, args=(0, 1, 1)).start(),
     "memory": fill_memory,
+    "child": child,
+    "flaky": flaky,
 }
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ use alloc::vec::Vec;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::mount::MS_RDONLY;
+use aios_abi::native::AgentId;
+use kernel_cap::Rights;
 use kernel_drivers::virtio::ninep::P9Channel;
 use kernel_fs::ninep::{self, Mode, Transport};
 use kernel_fs::tmpfs::Options;
-use kernel_fs::{devfs, procfs, tmpfs};
+use kernel_fs::{FileSystem, devfs, procfs, tmpfs};
+use kernel_linux::mounts::Request;
 use kernel_sync::Once;
 
 use crate::hardware::Hardware;
@@ -28,15 +31,27 @@ impl Transport for Channel {
     }
 }
 
+/// The processes of the agent that asks, or of another that it may look at: `agent=INDEX.GENERATION`.
+fn proc_of(request: &Request<'_>) -> Result<Arc<FileSystem>, Errno> {
+    let process = request.thread.process();
+    let Some(name) = request.option("agent") else { return procfs::create(kernel_process::proc_view(process.pids())) };
+    let id = core::str::from_utf8(name).ok().and_then(|name| name.parse::<AgentId>().ok()).ok_or(Errno::EINVAL)?;
+    process.domain().check(Rights::INSPECT, "looking at another agent's processes")?;
+    let me = kernel_agent::of_process(process).ok_or(Errno::ESRCH)?;
+    let target = kernel_agent::find(id).ok_or(Errno::ESRCH)?;
+    if !me.may_see(&target) {
+        return Err(Errno::EPERM);
+    }
+    procfs::create(kernel_process::proc_view_for(target.pids(), process.domain().memory()))
+}
+
 /// Makes mountable what needs no device, paid by the agent that mounts it, and the host's shares.
 pub fn register(hardware: Hardware) {
     for share in &hardware.shares {
         log::info!("the host shares '{}'", share.tag());
     }
     SHARES.set(hardware.shares);
-    kernel_linux::mounts::register("proc", |request| {
-        procfs::create(kernel_process::proc_view(request.thread.process().pids()))
-    });
+    kernel_linux::mounts::register("proc", proc_of);
     kernel_linux::mounts::register("tmpfs", |request| {
         tmpfs::create(request.thread.process().domain().memory(), Options::parse(request.options)?)
     });

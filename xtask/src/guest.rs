@@ -48,6 +48,22 @@ pub enum Event {
         code: Option<i32>,
         signal: Option<i32>,
         reason: Option<String>,
+        /// How often it was started anew, if it was.
+        restarts: Option<u32>,
+    },
+    /// Its fault policy stopped it.
+    AgentFrozen {
+        agent: String,
+        #[serde(flatten)]
+        scene: Scene,
+    },
+    /// It ended by a fault and will be started anew.
+    AgentRestarting {
+        agent: String,
+        reason: Option<String>,
+        /// Which start after the first is to come.
+        restarts: u32,
+        wait_ms: u64,
     },
     /// The first process could not do what the command line asked for.
     Error {
@@ -55,6 +71,22 @@ pub enum Event {
     },
     #[serde(other)]
     Other,
+}
+
+/// What there is to see of an agent that its fault policy stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Scene {
+    pub signal: u32,
+    pub reason: String,
+    pub thread: u32,
+    pub processes: u32,
+    pub threads: u32,
+    /// Names and values.
+    pub registers: Vec<(String, String)>,
+    /// Lines of `/proc/PID/maps`.
+    pub maps: Vec<String>,
+    /// Lines that were left out.
+    pub more_maps: Option<usize>,
 }
 
 /// What a guest sends.
@@ -376,11 +408,18 @@ impl Guest {
             Event::AgentSpawned { agent, id } if self.agent.is_none() => {
                 self.agent = Some((agent.clone(), id.clone()));
             }
-            Event::AgentExited { agent, id, code, signal, reason, .. }
+            // Its next life has another identity.
+            Event::AgentRestarting { .. } => self.agent = None,
+            Event::AgentExited { agent, id, code, signal, reason, restarts, .. }
                 if self.agent.as_ref().is_none_or(|(_, first)| first == id) && self.end.is_none() =>
             {
                 let code = code.or(signal.map(|signal| 128 + signal)).unwrap_or(1);
-                self.end = Some(End::Agent { name: agent.clone(), code, reason: reason.clone() });
+                let reason = match (reason, restarts) {
+                    (Some(reason), Some(1)) => Some(format!("{reason} (after 1 restart)")),
+                    (Some(reason), Some(count)) => Some(format!("{reason} (after {count} restarts)")),
+                    (reason, _) => reason.clone(),
+                };
+                self.end = Some(End::Agent { name: agent.clone(), code, reason });
                 self.ended_at = Some(Instant::now());
             }
             Event::Error { message } if self.end.is_none() => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::build::{self, Profile};
-use crate::guest::{End, Event, Guest, Mailbox, Message, Outside};
+use crate::guest::{End, Event, Guest, Mailbox, Message, Outside, Scene};
 use crate::image;
 use crate::machine::{self, Firmware, Machine};
 use crate::manifest;
@@ -115,6 +115,8 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
         machine = machine.word(format!("aios.term={term}"));
     }
     if let Some(port) = arguments.gdb {
+        // What is frozen is there to be looked at.
+        machine = machine.word("aios.keep");
         let kernel = artefacts.kernel.display();
         eprintln!("waiting for a debugger: gdb {kernel} -ex 'target remote :{port}'");
     }
@@ -181,12 +183,19 @@ fn attend(machine: Machine, plumbing: &Plumbing, arguments: &Arguments) -> Resul
         }
         anyhow::Ok(())
     };
+    let line_end = if raw.is_some() { "\r\n" } else { "\n" };
+    let tell = |lines: &[String]| lines.iter().for_each(|line| eprint!("{line}{line_end}"));
     let cut = loop {
         let soon = Instant::now() + Duration::from_secs(1);
         match guest.next(deadline.map_or(soon, |deadline| deadline.min(soon))) {
             Some(Message::Console(bytes)) => screen.write(&bytes)?,
             Some(Message::Log(line)) => show(&line)?,
             Some(Message::Event(Event::AgentSpawned { .. })) => typist.open(&guest),
+            Some(Message::Event(Event::AgentFrozen { agent, scene })) => tell(&frozen(&agent, &scene)),
+            Some(Message::Event(Event::AgentRestarting { agent, reason, restarts, wait_ms })) => {
+                let reason = reason.unwrap_or(agent);
+                tell(&[format!("agent ended: {reason}; restart {restarts} in {wait_ms} ms")]);
+            }
             Some(Message::Event(_)) => {}
             Some(Message::Outside(Outside::Typed(bytes))) if typist.take(&bytes, &guest) => {}
             Some(Message::Outside(Outside::Typed(_))) => break Some(Cut::User),
@@ -286,6 +295,30 @@ impl Typist {
     }
 }
 
+/// An agent that its fault policy stopped, for people.
+fn frozen(agent: &str, scene: &Scene) -> Vec<String> {
+    let count = |count: u32, what: &str, more: &str| format!("{count} {what}{}", if count == 1 { "" } else { more });
+    let mut lines = vec![
+        format!("agent {agent} is frozen by its fault policy: {}", scene.reason),
+        format!(
+            "signal {} in thread {}, of {} in {}",
+            scene.signal,
+            scene.thread,
+            count(scene.threads, "thread", "s"),
+            count(scene.processes, "process", "es"),
+        ),
+        "registers:".into(),
+    ];
+    for row in scene.registers.chunks(3) {
+        let row: Vec<_> = row.iter().map(|(name, value)| format!("{name:>8} {value:<18}")).collect();
+        lines.push(row.join("").trim_end().to_owned());
+    }
+    lines.push("memory:".into());
+    lines.extend(scene.maps.iter().map(|line| format!("  {line}")));
+    lines.extend(scene.more_maps.map(|more| format!("  and {more} more areas")));
+    lines
+}
+
 /// Says why the run ended, unless all went well. After a failure of the system also where the kernel's log is.
 fn explain(end: &End, log: &Path) {
     match end {
@@ -302,7 +335,8 @@ fn explain(end: &End, log: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::{directory, encode};
+    use super::{directory, encode, frozen};
+    use crate::guest::Scene;
     use crate::usage;
     use std::path::Path;
 
@@ -313,6 +347,31 @@ mod tests {
             assert!(usage::is_wrong(&error));
             assert_eq!(error.to_string(), format!("--share {path} {said}"));
         }
+    }
+
+    #[test]
+    fn a_frozen_agent_is_shown_with_reason_registers_and_memory() {
+        let scene = Scene {
+            signal: 11,
+            reason: "x: null write at 0x0".into(),
+            thread: 2,
+            processes: 1,
+            threads: 3,
+            registers: ["rax", "rbx", "rip", "rsp"].map(|name| (name.to_owned(), "0x10".to_owned())).to_vec(),
+            maps: vec!["00400000-00401000 r-xp 00000000 00:00 0 /bin/x".into()],
+            more_maps: Some(7),
+        };
+        let shown = [
+            "agent x is frozen by its fault policy: x: null write at 0x0",
+            "signal 11 in thread 2, of 3 threads in 1 process",
+            "registers:",
+            "     rax 0x10                   rbx 0x10                   rip 0x10",
+            "     rsp 0x10",
+            "memory:",
+            "  00400000-00401000 r-xp 00000000 00:00 0 /bin/x",
+            "  and 7 more areas",
+        ];
+        assert_eq!(frozen("x", &scene), shown);
     }
 
     #[test]

@@ -50,6 +50,21 @@ impl fmt::Display for AgentId {
     }
 }
 
+/// No identity is written so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoId;
+
+/// Reads what [`Display`](fmt::Display) writes.
+impl core::str::FromStr for AgentId {
+    type Err = NoId;
+
+    fn from_str(text: &str) -> Result<Self, NoId> {
+        let (index, generation) = text.split_once('.').ok_or(NoId)?;
+        let id = Self::new(index.parse().map_err(|_| NoId)?, generation.parse().map_err(|_| NoId)?);
+        Self::from_raw(id.raw()).ok_or(NoId)
+    }
+}
+
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident default $default:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $text:literal,)* }) => {
         $(#[$doc])*
@@ -118,6 +133,9 @@ wire_enum! {
         Limit = 4 "limit",
         /// Ended by another agent's AgentKill or by the machine going down.
         Killed = 5 "killed",
+        /// Not an end: its fault policy stopped it, and it can be looked at, thawed or killed. AgentWait tells it where it is
+        /// asked to.
+        Frozen = 6 "frozen by its fault policy",
     }
 }
 
@@ -188,7 +206,7 @@ wire_struct!(AgentBind { source: Slice, target: Slice, flags: u32, reserved: u32
 pub struct AgentSpawnArgs {
     /// `size_of::<AgentSpawnArgs>()` as the caller knows it.
     pub size: u32,
-    /// Zero: none are defined.
+    /// [`spawn_flag`] bits.
     pub flags: u32,
     /// UTF-8, 1 to [`MAX_NAME`] bytes, no control characters.
     pub name: Slice,
@@ -226,6 +244,12 @@ pub struct AgentSpawnArgs {
     pub cpu_period: u64,
     /// The CPUs to run on as a mask (bytes, little endian); empty is the spawner's.
     pub cpus: Slice,
+}
+
+/// Bits of [`AgentSpawnArgs::flags`].
+pub mod spawn_flag {
+    /// A fault that no process handles stops the agent, so that it can be looked at. Without it the process ends by it.
+    pub const FREEZE_ON_FAULT: u32 = 1;
 }
 
 /// Bits of [`AgentSpawnArgs::cpu_flags`].
@@ -367,6 +391,80 @@ impl Default for AgentExitRecord {
     }
 }
 
+/// The registers of a thread, at the user boundary.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadRegisters {
+    pub rax: u64,
+    pub rbx: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rbp: u64,
+    pub rsp: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub rip: u64,
+    pub rflags: u64,
+    pub fs_base: u64,
+}
+
+wire_struct!(ThreadRegisters {
+    rax: u64,
+    rbx: u64,
+    rcx: u64,
+    rdx: u64,
+    rsi: u64,
+    rdi: u64,
+    rbp: u64,
+    rsp: u64,
+    r8: u64,
+    r9: u64,
+    r10: u64,
+    r11: u64,
+    r12: u64,
+    r13: u64,
+    r14: u64,
+    r15: u64,
+    rip: u64,
+    rflags: u64,
+    fs_base: u64,
+});
+
+impl ThreadRegisters {
+    /// Names and values, in the order in which they are shown.
+    pub const fn named(&self) -> [(&'static str, u64); 19] {
+        [
+            ("rax", self.rax),
+            ("rbx", self.rbx),
+            ("rcx", self.rcx),
+            ("rdx", self.rdx),
+            ("rsi", self.rsi),
+            ("rdi", self.rdi),
+            ("rbp", self.rbp),
+            ("rsp", self.rsp),
+            ("r8", self.r8),
+            ("r9", self.r9),
+            ("r10", self.r10),
+            ("r11", self.r11),
+            ("r12", self.r12),
+            ("r13", self.r13),
+            ("r14", self.r14),
+            ("r15", self.r15),
+            ("rip", self.rip),
+            ("rflags", self.rflags),
+            ("fs_base", self.fs_base),
+        ]
+    }
+}
+
 /// What an agent is and holds now: what AgentInfo writes. The caller sets `size` before the call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -394,6 +492,19 @@ pub struct AgentInfo {
     pub started_ns: u64,
     /// Zero-terminated UTF-8.
     pub name: [u8; 64],
+    /// What stopped it, while its state is [`AgentState::Faulted`]; kind 0 else.
+    pub fault: FaultRecord,
+    /// The signal that the fault is; 0 where there is none.
+    pub fault_signal: u32,
+    /// The thread that did it, as the agent numbers it.
+    pub fault_thread: u32,
+    /// That thread's registers when it did.
+    pub registers: ThreadRegisters,
+}
+
+impl AgentInfo {
+    /// Size of the structure's first version: the least that AgentInfo writes to.
+    pub const LEAST: usize = 144;
 }
 
 wire_struct!(AgentInfo {
@@ -411,6 +522,10 @@ wire_struct!(AgentInfo {
     cpu_ns: u64,
     started_ns: u64,
     name: [u8; 64],
+    fault: FaultRecord,
+    fault_signal: u32,
+    fault_thread: u32,
+    registers: ThreadRegisters,
 });
 
 impl Default for AgentInfo {
@@ -430,6 +545,10 @@ impl Default for AgentInfo {
             cpu_ns: 0,
             started_ns: 0,
             name: [0; 64],
+            fault: FaultRecord::default(),
+            fault_signal: 0,
+            fault_thread: 0,
+            registers: ThreadRegisters::default(),
         }
     }
 }
@@ -470,8 +589,9 @@ mod tests {
         assert_eq!(size_of::<AgentSpawnArgs>(), 192);
         assert_eq!(size_of::<FaultRecord>(), 56);
         assert_eq!(size_of::<AgentExitRecord>(), 424);
-        assert_eq!(size_of::<AgentInfo>(), 144);
-        assert_eq!(AgentSpawnArgs::LEAST, 136);
+        assert_eq!(size_of::<ThreadRegisters>(), 152);
+        assert_eq!(size_of::<AgentInfo>(), 360);
+        assert_eq!((AgentSpawnArgs::LEAST, AgentInfo::LEAST), (136, 144));
     }
 
     #[test]
@@ -497,6 +617,10 @@ mod tests {
         let id = AgentId::new(3, 7);
         assert_eq!((id.index(), id.generation(), id.to_string().as_str()), (3, 7, "3.7"));
         assert_eq!(AgentId::from_raw(id.raw()), Some(id));
+        assert_eq!("3.7".parse(), Ok(id));
+        for wrong in ["", "3", "3.", "0.0", "3.7.1", "-1.2"] {
+            assert_eq!(wrong.parse::<AgentId>(), Err(NoId), "{wrong}");
+        }
         assert_eq!(AgentId::from_raw(0), None);
     }
 

@@ -117,8 +117,10 @@ calls! {
     34 AGENT_SPLIT "AgentSplit" [] "agent.split" Absent "Moves part of an agent into a new one.";
     35 AGENT_UPGRADE "AgentUpgrade" [] "agent.upgrade" Absent "Replaces image or manifest while the agent runs.";
     36 AGENT_SPECIALIZE "AgentSpecialize" [] "agent.specialize" Absent "Narrows rights, sets limits and scheduling class.";
-    37 AGENT_FREEZE "AgentFreeze" ["agent: AgentId"] "agent.freeze" Absent "Stops all threads at the user boundary.";
-    38 AGENT_THAW "AgentThaw" ["agent: AgentId"] "agent.freeze" Absent "Lets a frozen agent go on.";
+    37 AGENT_FREEZE "AgentFreeze" ["agent: AgentId"] "freeze" Full
+        "Stops all threads of an agent that the caller's own spawned; returns when they stand at the user boundary.";
+    38 AGENT_THAW "AgentThaw" ["agent: AgentId"] "freeze" Full
+        "Lets a frozen agent go on; one that its fault policy stopped ends, or loses the process, by its fault.";
     39 AGENT_CHECKPOINT "AgentCheckpoint" [] "agent.checkpoint" Absent "Writes a frozen agent to a descriptor.";
     40 AGENT_RESTORE "AgentRestore" [] "spawn" Absent "Makes an agent from a checkpoint.";
     41 AGENT_INFO "AgentInfo" ["agent: AgentId", "info: *AgentInfo"] "inspect" Full
@@ -126,13 +128,16 @@ calls! {
     42 AGENT_LIST "AgentList" ["ids: *AgentId", "capacity: usize"] "inspect" Full
         "Writes the ids of up to `capacity` agents; returns how many there are.";
     43 AGENT_WAIT "AgentWait" ["agent: AgentId", "record: *AgentExitRecord", "flags: u32"] "inspect" Full
-        "Waits for the end of an agent the caller's agent spawned (AgentId 0: any); returns its AgentId and forgets it.";
+        "Waits for the end of an agent the caller's agent spawned (AgentId 0: any); returns its AgentId and forgets it. With FAULTED also for one that its fault policy stops, which stays.";
 }
 
 /// Flags of AgentWait.
 pub mod wait_flag {
     /// Return 0 at once when no such agent has ended.
     pub const NO_HANG: u32 = 1;
+    /// Return also, once each time, when the fault policy of such an agent has stopped it: the record's kind is then
+    /// [`ExitKind::Frozen`](super::super::ExitKind::Frozen) and the agent is still there.
+    pub const FAULTED: u32 = 2;
 }
 
 #[cfg(test)]

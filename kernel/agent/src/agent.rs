@@ -13,10 +13,11 @@ use kernel_fs::Namespace;
 use kernel_hal::addr::PAGE_SIZE;
 use kernel_hal::time::{Instant, now};
 use kernel_process::process::State;
-use kernel_process::{ExitReason, Pids, Process, exit, shortage};
+use kernel_process::{ExitReason, ExitStatus, Pids, Process, exit, shortage};
 use kernel_sync::{Once, SpinLock, WaitQueue};
 
 use crate::state::{self, Event};
+use crate::stop::Stop;
 use crate::{record, table};
 
 /// Why something else than its own processes ended an agent.
@@ -42,8 +43,10 @@ pub struct Agent {
     first_end: SpinLock<Option<ExitReason>>,
     /// What will end the rest then. Made with the agent: an agent must be able to end when there is no memory.
     ender: Once<Arc<kernel_sched::Thread>>,
-    /// Woken when an agent that this one spawned has ended.
+    /// Woken when an agent that this one spawned has ended, or was stopped by its fault policy.
     children_ended: WaitQueue,
+    /// What it is stopped for, and what its parent has not heard of yet.
+    pub(crate) stop: Stop,
 }
 
 impl Agent {
@@ -65,6 +68,7 @@ impl Agent {
             first_end: SpinLock::new(None),
             ender: Once::new(),
             children_ended: WaitQueue::new(),
+            stop: Stop::default(),
         });
         // Weak: the agent owns the thread.
         let weak = Arc::downgrade(&agent);
@@ -155,15 +159,25 @@ impl Agent {
         let cpu_ns = self.end_all_processes();
         let namespace = self.namespace.lock().take();
         drop(namespace);
-        let record = record::exit_record(self, &reason, *self.killed.lock(), cpu_ns);
+        let (reason, killed) = match (self.stop.fault(), *self.killed.lock()) {
+            // It was stopped for a fault, and never went on: by that it ended.
+            (Some(fault), None | Some(Killed::Verb(_))) => (fault.reason, None),
+            (_, killed) => (reason, killed),
+        };
+        let record = record::exit_record(self, &reason, killed, cpu_ns);
         *self.exit.lock() = Some(record);
         // Dying since `first_process_ended`.
         let _dead = self.advance(Event::Gone);
         shortage::given_back();
-        match self.parent.and_then(table::find) {
-            Some(parent) => parent.children_ended.wake_all(),
-            None => table::release(self.id()),
+        if !self.tell_parent() {
+            table::release(self.id());
         }
+    }
+
+    /// Lets the agent that spawned this one look; false where there is none.
+    pub(crate) fn tell_parent(&self) -> bool {
+        let parent = self.parent.and_then(table::find);
+        parent.inspect(|parent| parent.children_ended.wake_all()).is_some()
     }
 
     /// Ends what is left and waits until it is gone; returns the processor time of those that were left.
@@ -178,8 +192,9 @@ impl Agent {
     }
 
     /// Waits for the end of an agent that this one spawned: one, or any. Its identity is free afterwards. `ECHILD` when
-    /// there is none, `None` with `no_hang` when none has ended.
-    pub fn wait(&self, which: Option<AgentId>, no_hang: bool) -> Result<Option<AgentExitRecord>, Errno> {
+    /// there is none, `None` with `no_hang` when none has ended. With `faulted` also for one that its fault policy has
+    /// stopped, once each time; that one stays.
+    pub fn wait(&self, which: Option<AgentId>, no_hang: bool, faulted: bool) -> Result<Option<AgentExitRecord>, Errno> {
         let look = || {
             let mut any = false;
             for child in self.children().into_iter().filter(|child| which.is_none_or(|id| id == child.id())) {
@@ -187,6 +202,9 @@ impl Agent {
                 if let Some(record) = child.exit.lock().take() {
                     table::release(child.id());
                     return Some(Ok(Some(record)));
+                }
+                if faulted && let Some(fault) = child.stop.take_news() {
+                    return Some(Ok(Some(record::stop_record(&child, &fault))));
                 }
             }
             match (any, no_hang) {
@@ -200,6 +218,11 @@ impl Agent {
 
     fn children(&self) -> Vec<Arc<Agent>> {
         table::list().into_iter().filter(|agent| agent.parent == Some(self.id())).collect()
+    }
+
+    /// True when it may look at `target`: itself, what it spawned, and, for the first agent, everything.
+    pub fn may_see(&self, target: &Agent) -> bool {
+        self.parent.is_none() || target.id() == self.id() || target.parent == Some(self.id())
     }
 
     /// Nanoseconds since it was spawned.
@@ -227,6 +250,15 @@ impl Agent {
             ..AgentInfo::default()
         };
         set_field_text(&mut info.name, self.domain.name());
+        if let Some(stopped) = self.stop.fault() {
+            info.fault = stopped.reason.fault.unwrap_or_default();
+            info.fault_signal = match stopped.reason.status {
+                ExitStatus::Signaled { signal, .. } => signal,
+                ExitStatus::Exited(_) => 0,
+            };
+            info.fault_thread = stopped.thread;
+            info.registers = stopped.registers;
+        }
         info
     }
 }

@@ -114,4 +114,4 @@ fn barred(context: &Context<'_>, path: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -18,6 +18,7 @@ mod memory;
 mod record;
 mod spawn;
 pub mod state;
+mod stop;
 mod table;
 
 pub use agent::Agent;

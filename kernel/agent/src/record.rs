@@ -6,7 +6,7 @@ use alloc::string::String;
 use aios_abi::native::agent::set_field_text;
 use aios_abi::native::{AgentExitRecord, ExitKind, FaultRecord};
 use kernel_hal::addr::PAGE_SIZE;
-use kernel_process::{ExitReason, ExitStatus, Short};
+use kernel_process::{ExitReason, ExitStatus, HeldFault, Short};
 
 use crate::Agent;
 use crate::agent::Killed;
@@ -45,6 +45,12 @@ pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<Kil
     }
     set_field_text(&mut record.reason, &text);
     record
+}
+
+/// The record of an agent that its fault policy has stopped.
+pub(crate) fn stop_record(agent: &Agent, fault: &HeldFault) -> AgentExitRecord {
+    let cpu_ns = agent.info().cpu_ns;
+    AgentExitRecord { kind: ExitKind::Frozen.to_u32(), ..exit_record(agent, &fault.reason, None, cpu_ns) }
 }
 
 const MACHINE: &str = "the machine ran out of memory";

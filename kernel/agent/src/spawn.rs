@@ -41,6 +41,8 @@ pub struct SpawnRequest {
     /// The terminal that controls the session of the first process. `None` for that of descriptor 0, if it is one.
     pub terminal: Option<Arc<File>>,
     pub limits: Limits,
+    /// A fault that no process handles stops the agent.
+    pub freeze_on_fault: bool,
     /// What the new agent may do: only what the spawner may do too comes to it.
     pub rights: Rights,
 }
@@ -67,6 +69,9 @@ fn make(id: AgentId, parent: &Arc<Agent>, request: SpawnRequest) -> Result<(), F
     let pids = Pids::new(domain.clone());
     let namespace = image::namespace(&request.image, &request.binds, &domain, &pids)?;
     let agent = Agent::new(Some(parent.id()), domain, pids, namespace.clone())?;
+    if request.freeze_on_fault {
+        agent.freeze_on_fault();
+    }
     let terminal = match &request.terminal {
         Some(file) => Some(terminal_behind(file).ok_or(Errno::ENOTTY)?),
         None => request.stdio[0].as_deref().and_then(terminal_behind),

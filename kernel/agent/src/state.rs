@@ -14,7 +14,7 @@ pub enum Event {
     /// A new version takes over, or has taken over, or the old one goes on.
     Upgrade,
     UpgradeDone,
-    /// Its fault policy says stop.
+    /// Its fault policy says stop. Also while it is being frozen: a thread that has not come to its end yet did it.
     Fault,
     /// It ends: by itself or by a verb.
     End,
@@ -42,27 +42,20 @@ pub fn next(state: AgentState, event: Event) -> Result<AgentState, Errno> {
     match (state, event) {
         (Created, Event::Start) => Ok(Running),
         (Running, Event::Freeze) => Ok(Frozen),
-        (Frozen, Event::Thaw) => Ok(Running),
+        (Frozen | Faulted, Event::Thaw) => Ok(Running),
         (Running, Event::Upgrade) => Ok(Upgrading),
         (Upgrading, Event::UpgradeDone) => Ok(Running),
-        (Running | Upgrading, Event::Fault) => Ok(Faulted),
+        (Running | Frozen | Upgrading, Event::Fault) => Ok(Faulted),
         (Created | Running | Frozen | Upgrading | Faulted, Event::End) => Ok(Dying),
         (Dying, Event::Gone) => Ok(Dead),
         (Dying | Dead, _) => Err(Errno::ESRCH),
         (Created, Event::Freeze | Event::Thaw | Event::Upgrade | Event::UpgradeDone | Event::Fault | Event::Gone)
         | (Running, Event::Start | Event::Thaw | Event::UpgradeDone | Event::Gone)
-        | (Frozen, Event::Start | Event::Freeze | Event::Upgrade | Event::UpgradeDone | Event::Fault | Event::Gone)
+        | (Frozen, Event::Start | Event::Freeze | Event::Upgrade | Event::UpgradeDone | Event::Gone)
         | (Upgrading, Event::Start | Event::Freeze | Event::Thaw | Event::Upgrade | Event::Gone)
-        | (
-            Faulted,
-            Event::Start
-            | Event::Freeze
-            | Event::Thaw
-            | Event::Upgrade
-            | Event::UpgradeDone
-            | Event::Fault
-            | Event::Gone,
-        ) => Err(Errno::EBUSY),
+        | (Faulted, Event::Start | Event::Freeze | Event::Upgrade | Event::UpgradeDone | Event::Fault | Event::Gone) => {
+            Err(Errno::EBUSY)
+        }
     }
 }
 
@@ -92,5 +85,16 @@ mod tests {
         let frozen = next(AgentState::Running, Event::Freeze).expect("a running agent can be frozen");
         assert_eq!(next(frozen, Event::Thaw), Ok(AgentState::Running));
         assert_eq!(next(frozen, Event::Freeze), Err(Errno::EBUSY));
+    }
+
+    #[test]
+    fn what_a_fault_stopped_goes_on_or_ends() {
+        for before in [AgentState::Running, AgentState::Frozen] {
+            assert_eq!(next(before, Event::Fault), Ok(AgentState::Faulted));
+        }
+        for event in Event::ALL {
+            let allowed = matches!(event, Event::Thaw | Event::End);
+            assert_eq!(next(AgentState::Faulted, event).is_ok(), allowed, "{event:?}");
+        }
     }
 }

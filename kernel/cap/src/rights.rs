@@ -38,6 +38,8 @@ rights! {
     LOG = 8 "log",
     /// Raise limits above their maximum, lock memory, take real-time priority.
     RESOURCE = 9 "resource",
+    /// Stop agents one has spawned, and let them go on.
+    FREEZE = 10 "freeze",
 }
 
 impl Rights {

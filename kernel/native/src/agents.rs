@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use aios_abi::Errno;
-use aios_abi::native::agent::{MAX_BINDS, MAX_NAME, MAX_STRING_BYTES, MAX_STRINGS, bind_flag, cpu_flag};
+use aios_abi::native::agent::{MAX_BINDS, MAX_NAME, MAX_STRING_BYTES, MAX_STRINGS, bind_flag, cpu_flag, spawn_flag};
 use aios_abi::native::calls::wait_flag;
 use aios_abi::native::wire::Slice;
 use aios_abi::native::{AgentBind, AgentExitRecord, AgentId, AgentInfo, AgentSpawnArgs};
@@ -42,7 +42,7 @@ pub(crate) fn spawn(call: &Call<'_>) -> Result<u64, Errno> {
 }
 
 fn make(call: &Call<'_>, parent: &Arc<Agent>, args: AgentSpawnArgs) -> Result<u64, Failure> {
-    if args.flags != 0 || args.cpu_flags & !cpu_flag::REALTIME != 0 {
+    if args.flags & !spawn_flag::FREEZE_ON_FAULT != 0 || args.cpu_flags & !cpu_flag::REALTIME != 0 {
         return Err(Errno::EINVAL.into());
     }
     let name = String::from_utf8(memory::slice(args.name, MAX_NAME)?).map_err(|_| Errno::EINVAL)?;
@@ -98,6 +98,7 @@ fn make(call: &Call<'_>, parent: &Arc<Agent>, args: AgentSpawnArgs) -> Result<u6
                 files: limit(u64::from(args.max_open_files)),
                 cpu: cpu_limits(&args)?,
             },
+            freeze_on_fault: args.flags & spawn_flag::FREEZE_ON_FAULT != 0,
             rights: if args.cpu_flags & cpu_flag::REALTIME != 0 {
                 CHILD_RIGHTS | Rights::RESOURCE
             } else {
@@ -167,9 +168,23 @@ pub(crate) fn kill(call: &Call<'_>) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// True when `me` may look at `target`: itself, what it spawned, and, for the first agent, everything.
-fn may_see(me: &Agent, target: &Agent) -> bool {
-    me.parent().is_none() || target.id() == me.id() || target.parent() == Some(me.id())
+/// The agent of a verb that only its spawner may use; 0 names none.
+fn spawned(call: &Call<'_>, wanted: Rights, act: &str) -> Result<Arc<Agent>, Errno> {
+    let me = caller(call)?;
+    me.domain().check(wanted, act)?;
+    let id = AgentId::from_raw(call.args[0]).ok_or(Errno::ESRCH)?;
+    let target = kernel_agent::find(id).ok_or(Errno::ESRCH)?;
+    if target.parent() == Some(me.id()) { Ok(target) } else { Err(Errno::EPERM) }
+}
+
+/// AgentFreeze(agent).
+pub(crate) fn freeze(call: &Call<'_>) -> Result<u64, Errno> {
+    spawned(call, Rights::FREEZE, "AgentFreeze")?.freeze().map(|()| 0)
+}
+
+/// AgentThaw(agent).
+pub(crate) fn thaw(call: &Call<'_>) -> Result<u64, Errno> {
+    spawned(call, Rights::FREEZE, "AgentThaw")?.thaw().map(|()| 0)
 }
 
 /// AgentInfo(agent, info).
@@ -178,12 +193,12 @@ pub(crate) fn info(call: &Call<'_>) -> Result<u64, Errno> {
     let target = named(call, call.args[0])?;
     if target.id() != me.id() {
         me.domain().check(Rights::INSPECT, "AgentInfo")?;
-        if !may_see(&me, &target) {
+        if !me.may_see(&target) {
             return Err(Errno::EPERM);
         }
     }
     let info: AgentInfo = target.info();
-    memory::put_versioned(call.args[1], &info, size_of::<AgentInfo>())?;
+    memory::put_versioned(call.args[1], &info, AgentInfo::LEAST)?;
     Ok(0)
 }
 
@@ -191,7 +206,7 @@ pub(crate) fn info(call: &Call<'_>) -> Result<u64, Errno> {
 pub(crate) fn list(call: &Call<'_>) -> Result<u64, Errno> {
     let me = caller(call)?;
     me.domain().check(Rights::INSPECT, "AgentList")?;
-    let seen: Vec<Arc<Agent>> = kernel_agent::list().into_iter().filter(|agent| may_see(&me, agent)).collect();
+    let seen: Vec<Arc<Agent>> = kernel_agent::list().into_iter().filter(|agent| me.may_see(agent)).collect();
     let room = usize::try_from(call.args[1]).unwrap_or(usize::MAX);
     for (index, agent) in seen.iter().take(room).enumerate() {
         let at = call.args[0].checked_add(index as u64 * 8).ok_or(Errno::EFAULT)?;
@@ -203,13 +218,14 @@ pub(crate) fn list(call: &Call<'_>) -> Result<u64, Errno> {
 /// AgentWait(agent, record, flags) → id.
 pub(crate) fn wait(call: &Call<'_>) -> Result<u64, Errno> {
     let flags = call.args[2] as u32;
-    if flags & !wait_flag::NO_HANG != 0 {
+    if flags & !(wait_flag::NO_HANG | wait_flag::FAULTED) != 0 {
         return Err(Errno::EINVAL);
     }
     let me = caller(call)?;
     me.domain().check(Rights::INSPECT, "AgentWait")?;
     let which = AgentId::from_raw(call.args[0]);
-    let Some(record) = me.wait(which, flags & wait_flag::NO_HANG != 0)? else { return Ok(0) };
+    let (no_hang, faulted) = (flags & wait_flag::NO_HANG != 0, flags & wait_flag::FAULTED != 0);
+    let Some(record) = me.wait(which, no_hang, faulted)? else { return Ok(0) };
     if call.args[1] != 0 {
         memory::put_versioned(call.args[1], &record, size_of::<AgentExitRecord>())?;
     }

@@ -30,6 +30,8 @@ const fn handler(call: u32) -> Option<Handler> {
     Some(match call {
         number::AGENT_SPAWN => agents::spawn,
         number::AGENT_KILL => agents::kill,
+        number::AGENT_FREEZE => agents::freeze,
+        number::AGENT_THAW => agents::thaw,
         number::AGENT_INFO => agents::info,
         number::AGENT_LIST => agents::list,
         number::AGENT_WAIT => agents::wait,
@@ -74,8 +76,9 @@ mod tests {
     #[test]
     fn calls_that_work_name_rights_that_there_are() {
         for call in CALLS.iter().filter(|call| call.support != Support::Absent) {
-            let known =
-                [Rights::SPAWN, Rights::KILL, Rights::INSPECT].iter().any(|right| right.to_string() == call.right);
+            let known = [Rights::SPAWN, Rights::KILL, Rights::INSPECT, Rights::FREEZE]
+                .iter()
+                .any(|right| right.to_string() == call.right);
             assert!(known, "{}: {}", call.name, call.right);
         }
     }

@@ -99,6 +99,7 @@ pub(crate) fn leave(thread: &Arc<Thread>, reason: ExitReason) {
     } else {
         process.thread_events.wake_all();
     }
+    process.pids().thread_left();
     // The memory goes with the last thread: off its page table first.
     task::set_root(None);
 }

@@ -70,6 +70,7 @@ impl VforkDone {
 
     /// Only the end of the waiting process cuts this short.
     fn wait(&self, parent: &Thread) {
+        let _still = parent.process().pids().still();
         self.queue
             .wait_uninterruptible(|| (self.done.load(Ordering::Acquire) || !parent.process().is_alive()).then_some(()));
     }

@@ -13,6 +13,7 @@ use kernel_cap::Domain;
 use kernel_sync::{Mutex, MutexGuard, Once, SpinLock};
 
 use crate::exit::ExitReason;
+use crate::freeze::Freezing;
 use crate::{Process, Thread, jobs};
 
 /// A process, thread, group or session number.
@@ -42,6 +43,7 @@ pub struct Pids {
     /// The agent ends: no process is added any more. Changes only under the tree lock.
     closed: AtomicBool,
     ended: Once<EndHook>,
+    freezing: Freezing,
 }
 
 impl Pids {
@@ -52,6 +54,7 @@ impl Pids {
             tree: Mutex::new(()),
             closed: AtomicBool::new(false),
             ended: Once::new(),
+            freezing: Freezing::default(),
         });
         jobs::add_agent(&pids);
         pids
@@ -70,6 +73,10 @@ impl Pids {
         if let Some(hook) = self.ended.get() {
             hook(reason);
         }
+    }
+
+    pub(crate) fn freezing(&self) -> &Freezing {
+        &self.freezing
     }
 
     /// Lets no process be added from now on, so that what there is can be ended.

@@ -117,7 +117,7 @@ pub(crate) fn interrupted(thread: &Arc<Thread>, context: &mut UserContext) {
     if let Some(area) = registered(thread) {
         let shown = if moved(thread) { show_here(thread, area.address) } else { Ok(()) };
         if shown.and_then(|()| abort_section(area, context)).is_err() {
-            signal::force(thread, Siginfo::kernel(SIGSEGV));
+            signal::force(thread, context, Siginfo::kernel(SIGSEGV));
         }
     }
 }

@@ -41,6 +41,10 @@ pub(crate) fn personality() -> Option<&'static dyn Personality> {
 pub(crate) fn run(thread: Arc<Thread>, mut context: UserContext) {
     let Some(personality) = personality() else { panic!("a program starts before its personality") };
     let process = thread.process().clone();
+    // The agent may have been frozen before the thread was in its list: it was not called.
+    if process.pids().is_frozen() {
+        thread.call_to_boundary();
+    }
     loop {
         if thread.needs_attention() {
             if let State::Ending(reason) = process.state() {

@@ -12,6 +12,7 @@ use kernel_mm::{Headroom, KernelCharge};
 use kernel_sync::{Once, SpinLock};
 
 use crate::exit::ExitReason;
+use crate::freeze::HeldFault;
 use crate::signal::ThreadSignals;
 use crate::{Files, Pid, Place, Process};
 
@@ -60,6 +61,8 @@ pub struct Thread {
     pub reset_on_fork: AtomicBool,
     /// This thread alone ends (`exit(2)`); the reason is the process's if it is the last.
     ending: SpinLock<Option<ExitReason>>,
+    /// What it did wrong, until the agent's fault policy has judged it.
+    pub(crate) held: SpinLock<Option<HeldFault>>,
     _hold: Hold,
     _charge: KernelCharge,
     _headroom: Headroom,
@@ -109,6 +112,7 @@ impl Thread {
             nice: AtomicI32::new(0),
             reset_on_fork: AtomicBool::new(false),
             ending: SpinLock::new(None),
+            held: SpinLock::new(None),
             _hold: parts.hold,
             _charge: parts.charge,
             _headroom: parts.headroom,

@@ -7,6 +7,7 @@ mod reader;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use aios_abi::native::agent::{MAX_NAME, MAX_STRING_BYTES, MAX_STRINGS};
 use reader::{Key, Reader, Table};
@@ -33,6 +34,8 @@ pub struct Manifest {
     pub memory: Option<u64>,
     /// What it gets of the CPUs.
     pub cpu: Cpu,
+    /// What happens when it does what the processor refuses.
+    pub fault: FaultPolicy,
     /// The host directory that becomes `/share`, relative to the manifest.
     pub share: Option<String>,
 }
@@ -48,6 +51,43 @@ pub struct Cpu {
     pub affinity: Option<Vec<usize>>,
     /// Its programs may use real-time classes.
     pub realtime: bool,
+}
+
+/// The table `[fault]`: what happens when a program of the agent does what the processor refuses and has no handler for the
+/// signal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FaultPolicy {
+    /// The process ends, as on Linux; the agent with its first one.
+    #[default]
+    Kill,
+    /// The agent is stopped as it is, to be looked at.
+    Freeze,
+    /// As `Kill`; an agent that ended by it is started anew.
+    Restart(Restart),
+}
+
+/// How often an agent is started anew, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Starts after the first one, at least one, until it has been quiet.
+    pub retries: u32,
+    /// What is waited before the first of them; twice that before the next, and so on.
+    pub backoff: Duration,
+    /// The longest wait.
+    pub longest: Duration,
+    /// An agent that lived so long begins to count anew.
+    pub quiet: Duration,
+}
+
+impl Default for Restart {
+    fn default() -> Restart {
+        Restart {
+            retries: 5,
+            backoff: Duration::from_millis(100),
+            longest: Duration::from_secs(30),
+            quiet: Duration::from_secs(60),
+        }
+    }
 }
 
 /// One thing that is wrong, and in which line; a key that is missing has none.
@@ -84,7 +124,8 @@ const ENV: Key = Key { name: "env", expected: "a table of texts" };
 const LIMITS: Key = Key { name: "limits", expected: "a table" };
 const CPU: Key = Key { name: "cpu", expected: "a table" };
 const HOST: Key = Key { name: "host", expected: "a table" };
-const TOP: &[Key] = &[NAME, IMAGE, COMMAND, CWD, ENV, LIMITS, CPU, HOST];
+const FAULT: Key = Key { name: "fault", expected: "a table" };
+const TOP: &[Key] = &[NAME, IMAGE, COMMAND, CWD, ENV, LIMITS, CPU, FAULT, HOST];
 
 const MEMORY: Key =
     Key { name: "memory", expected: "a size such as \"256 MiB\" (KiB, MiB, GiB) or a number of bytes, not 0" };
@@ -95,6 +136,14 @@ const QUOTA: Key = Key {
 };
 const AFFINITY: Key = Key { name: "affinity", expected: "a list of processors such as \"0-3,6\", below 256" };
 const REALTIME: Key = Key { name: "realtime", expected: "true or false" };
+const POLICY: Key = Key { name: "policy", expected: "\"kill\", \"freeze\" or \"restart\"" };
+const RETRIES: Key = Key { name: "retries", expected: "a number from 1 to 1000000" };
+const BACKOFF: Key = Key { name: "backoff", expected: A_TIME };
+const LONGEST: Key = Key { name: "longest", expected: A_TIME };
+const QUIET: Key = Key { name: "quiet", expected: A_TIME };
+const A_TIME: &str = "a time such as \"100 ms\" (us, ms, s), from 1 ms to 3600 s";
+/// Keys that mean something only with that policy.
+const OF_RESTART: &[Key] = &[RETRIES, BACKOFF, LONGEST, QUIET];
 const SHARE: Key = Key { name: "share", expected: "the path of a directory, relative to this file" };
 
 const VARIABLE: &str = "a text; its name may not be empty or hold `=`";
@@ -127,6 +176,7 @@ impl Manifest {
                     realtime: reader.optional(&table, REALTIME, flag).unwrap_or(false),
                 }
             }),
+            fault: reader.table(&root, FAULT).map_or_else(FaultPolicy::default, |table| fault(&mut reader, &table)),
             share: reader.table(&root, HOST).and_then(|table| {
                 reader.only(&table, &[SHARE], TOP);
                 reader.optional(&table, SHARE, path)
@@ -188,16 +238,52 @@ fn variables(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> BTreeMap<String,
     all
 }
 
+fn fault(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> FaultPolicy {
+    reader.only(table, &[POLICY, RETRIES, BACKOFF, LONGEST, QUIET], TOP);
+    let policy = reader.required(table, POLICY, |value| match text(value) {
+        Some("kill") => Ok(FaultPolicy::Kill),
+        Some("freeze") => Ok(FaultPolicy::Freeze),
+        Some("restart") => Ok(FaultPolicy::Restart(Restart::default())),
+        _ => Err(value),
+    });
+    let FaultPolicy::Restart(usual) = policy else {
+        for key in OF_RESTART {
+            reader.unwanted(table, *key, "is for `policy = \"restart\"`");
+        }
+        return policy;
+    };
+    let restart = Restart {
+        retries: reader.optional(table, RETRIES, retries).unwrap_or(usual.retries),
+        backoff: reader.optional(table, BACKOFF, time).unwrap_or(usual.backoff),
+        longest: reader.optional(table, LONGEST, time).unwrap_or(usual.longest),
+        quiet: reader.optional(table, QUIET, time).unwrap_or(usual.quiet),
+    };
+    // A first wait that is longer than the usual longest one, which nobody wrote, is the longest.
+    FaultPolicy::Restart(Restart { longest: restart.longest.max(restart.backoff), ..restart })
+}
+
+fn retries<'v, 't>(value: &'v Value<'t>) -> Result<u32, &'v Value<'t>> {
+    number(value).filter(|retries| (1..=1_000_000).contains(retries)).ok_or(value)
+}
+
+fn time<'v, 't>(value: &'v Value<'t>) -> Result<Duration, &'v Value<'t>> {
+    let sound = |time: &Duration| (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(time);
+    text(value).and_then(parse_time).map(Duration::from_nanos).filter(sound).ok_or(value)
+}
+
+fn number(value: &Value<'_>) -> Option<u32> {
+    match value.get_ref() {
+        DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    }
+}
+
 fn flag<'v, 't>(value: &'v Value<'t>) -> Result<bool, &'v Value<'t>> {
     value.get_ref().as_bool().ok_or(value)
 }
 
 fn weight<'v, 't>(value: &'v Value<'t>) -> Result<u32, &'v Value<'t>> {
-    let number = match value.get_ref() {
-        DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
-        _ => None,
-    };
-    number.filter(|weight| (1..=10_000).contains(weight)).ok_or(value)
+    number(value).filter(|weight| (1..=10_000).contains(weight)).ok_or(value)
 }
 
 /// `20ms/100ms`: how long in which time, in nanoseconds.

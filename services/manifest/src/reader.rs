@@ -126,6 +126,13 @@ impl<'t> Reader<'t> {
         Some(Table { name: Some(key.name), entries })
     }
 
+    /// Refuses a key that is known, but not here.
+    pub fn unwanted(&mut self, table: &Table<'_, '_>, key: Key, why: &str) {
+        if let Some(value) = table.get(key) {
+            self.fault(value.span().start, format!("{} {why}", table.path(key.name)));
+        }
+    }
+
     /// Says that `value` is not what `key` wants.
     pub fn wrong(&mut self, table: &Table<'_, '_>, key: &str, expected: &str, value: &Spanned<DeValue<'_>>) {
         let what = format!("{} must be {expected}, not {}", table.path(key), shown(value.get_ref()));

@@ -12,6 +12,8 @@ fn the_examples_are_sound() {
         include_str!("../../../examples/digest/agent.toml"),
         include_str!("../../../examples/shell/agent.toml"),
         include_str!("../../../examples/faults/agent.toml"),
+        include_str!("../../../examples/faults/freeze/agent.toml"),
+        include_str!("../../../examples/faults/restart/agent.toml"),
         include_str!("../../../tests/agents/hello/agent.toml"),
     ] {
         Manifest::parse(text).unwrap();
@@ -65,6 +67,40 @@ fn processors_are_shared_by_weight_quota_and_number() {
         "shares = 3",
     ] {
         assert!(cpu(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_a_fault_does_is_the_manifests_choice() {
+    let policy = |text: &str| Manifest::parse(&format!("{DIGEST}[fault]\n{text}\n")).map(|manifest| manifest.fault);
+    assert_eq!(Manifest::parse(DIGEST).unwrap().fault, FaultPolicy::Kill);
+    assert_eq!(policy("policy = \"kill\""), Ok(FaultPolicy::Kill));
+    assert_eq!(policy("policy = \"freeze\""), Ok(FaultPolicy::Freeze));
+    assert_eq!(policy("policy = \"restart\""), Ok(FaultPolicy::Restart(Restart::default())));
+    let (ms, s) = (Duration::from_millis, Duration::from_secs);
+    assert_eq!(
+        policy("policy = \"restart\"\nretries = 3\nbackoff = \"20 ms\"\nlongest = \"1s\"\nquiet = \"5 s\""),
+        Ok(FaultPolicy::Restart(Restart { retries: 3, backoff: ms(20), longest: s(1), quiet: s(5) }))
+    );
+    let Ok(FaultPolicy::Restart(slow)) = policy("policy = \"restart\"\nbackoff = \"90 s\"") else { panic!() };
+    assert_eq!((slow.backoff, slow.longest), (s(90), s(90)));
+}
+
+#[test]
+fn a_wrong_fault_policy_is_told() {
+    let wrong = |text: &str| error(&format!("{DIGEST}[fault]\n{text}\n"));
+    assert_eq!(
+        wrong("policy = \"core\""),
+        "line 5: `policy` in [fault] must be \"kill\", \"freeze\" or \"restart\", not \"core\""
+    );
+    assert_eq!(wrong(""), "`policy` in [fault] is missing: it must be \"kill\", \"freeze\" or \"restart\"");
+    assert_eq!(wrong("policy = \"freeze\"\nretries = 3"), "line 6: `retries` in [fault] is for `policy = \"restart\"`");
+    for key in ["retries = 0", "retries = \"5\"", "backoff = 100", "backoff = \"0 ms\"", "quiet = \"2 h\"", "tries = 1"]
+    {
+        assert!(wrong(&format!("policy = \"restart\"\n{key}")).starts_with("line 6: "), "{key}");
+    }
+    for key in ["longest = \"3601 s\"", "backoff = \"1\""] {
+        assert!(wrong(&format!("policy = \"restart\"\n{key}")).contains("a time such as \"100 ms\""), "{key}");
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Cmdline {
     pub stderr: Stderr,
     /// `aios.control`: the host sends messages.
     pub control: bool,
+    /// `aios.keep`: an agent that its fault policy froze stays so.
+    pub keep: bool,
 }
 
 /// Where standard error goes.
@@ -69,6 +71,7 @@ impl Cmdline {
             stdout: false,
             stderr: Stderr::Console,
             control: false,
+            keep: false,
         };
         for word in text.split_whitespace() {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
@@ -87,6 +90,7 @@ impl Cmdline {
                 "aios.stdout" => cmdline.stdout = true,
                 "aios.stderr" => cmdline.stderr = if value == "stdout" { Stderr::Stdout } else { Stderr::Host },
                 "aios.control" => cmdline.control = true,
+                "aios.keep" => cmdline.keep = true,
                 _ => {}
             }
         }

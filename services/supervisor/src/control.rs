@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::time::Duration;
 
 use aios_abi::native::AgentId;
 use serde::Serialize;
 
+use crate::frozen::Scene;
 use crate::report::End;
 
 const PORT: &str = "/dev/ttyS1";
@@ -16,6 +18,22 @@ enum Event<'a> {
     AgentSpawned {
         agent: &'a str,
         id: String,
+    },
+    /// Its fault policy stopped it.
+    AgentFrozen {
+        agent: &'a str,
+        id: String,
+        #[serde(flatten)]
+        scene: &'a Scene,
+    },
+    /// It ended by a fault, and will be started anew.
+    AgentRestarting {
+        agent: &'a str,
+        id: String,
+        #[serde(flatten)]
+        end: &'a End,
+        /// What is waited before, milliseconds.
+        wait_ms: u64,
     },
     AgentExited {
         agent: &'a str,
@@ -41,6 +59,17 @@ impl Control {
 
     pub fn spawned(&mut self, agent: &str, id: AgentId) {
         self.send(&Event::AgentSpawned { agent, id: id.to_string() });
+    }
+
+    pub fn frozen(&mut self, agent: &str, id: AgentId, scene: &Scene) {
+        self.send(&Event::AgentFrozen { agent, id: id.to_string(), scene });
+    }
+
+    /// `restarts` counts the start that is to come.
+    pub fn restarting(&mut self, agent: &str, id: AgentId, end: &End, restarts: u32, wait: Duration) {
+        let end = &End { restarts: Some(restarts), ..end.clone() };
+        let wait_ms = wait.as_millis() as u64;
+        self.send(&Event::AgentRestarting { agent, id: id.to_string(), end, wait_ms });
     }
 
     pub fn exited(&mut self, agent: &str, id: AgentId, end: &End) {
@@ -92,7 +121,28 @@ mod tests {
             line(&Event::AgentExited { agent: "digest", id: id.clone(), end: &end }),
             "@aios {\"event\":\"agent-exited\",\"agent\":\"digest\",\"id\":\"1.1\",\"status\":\"exited\",\"code\":0}\n"
         );
+        let scene = Scene {
+            signal: 11,
+            reason: "null".into(),
+            thread: 2,
+            processes: 1,
+            threads: 3,
+            registers: vec![("rax", "0x0".into())],
+            maps: vec!["0-1 r".into()],
+            more_maps: None,
+        };
+        assert_eq!(
+            line(&Event::AgentFrozen { agent: "x", id: id.clone(), scene: &scene }),
+            "@aios {\"event\":\"agent-frozen\",\"agent\":\"x\",\"id\":\"1.1\",\"signal\":11,\"reason\":\"null\",\
+             \"thread\":2,\"processes\":1,\"threads\":3,\"registers\":[[\"rax\",\"0x0\"]],\"maps\":[\"0-1 r\"]}\n"
+        );
         let end = End { status: "killed", signal: Some(11), reason: Some("x\ny".into()), ..End::default() };
+        let again = End { restarts: Some(2), ..end.clone() };
+        assert_eq!(
+            line(&Event::AgentRestarting { agent: "x", id: id.clone(), end: &again, wait_ms: 200 }),
+            "@aios {\"event\":\"agent-restarting\",\"agent\":\"x\",\"id\":\"1.1\",\"status\":\"killed\",\
+             \"signal\":11,\"reason\":\"x\\ny\",\"restarts\":2,\"wait_ms\":200}\n"
+        );
         assert_eq!(
             line(&Event::AgentExited { agent: "x", id, end: &end }),
             "@aios {\"event\":\"agent-exited\",\"agent\":\"x\",\"id\":\"1.1\",\"status\":\"killed\",\"signal\":11,\"reason\":\"x\\ny\"}\n"

@@ -7,16 +7,19 @@
 mod cmdline;
 mod control;
 mod error;
+mod frozen;
+mod life;
 mod mounts;
 mod native;
 mod report;
+mod restart;
 mod spawn;
 mod streams;
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use aios_manifest::{Cpu, Manifest};
+use aios_manifest::{Cpu, FaultPolicy, Manifest};
 use cmdline::{Cmdline, Mode};
 use control::Control;
 use error::{Context, Error};
@@ -53,13 +56,10 @@ fn run() -> Result<(), Error> {
     if cmdline.control {
         streams::obey(&streams.console)?;
     }
-    let id = spawn::spawn(&manifest, &cmdline, &streams)?;
-    streams.hand_over();
-    Control::open().spawned(&manifest.name, id);
-    let record = native::wait(id).map_err(|errno| Error::new(format!("cannot wait for agent {id}: {errno}")))?;
+    let last = life::live(&manifest, &cmdline, &mut streams)?;
     streams.flush();
     reap();
-    Control::open().exited(&manifest.name, id, &report::End::of(&record));
+    Control::open().exited(&manifest.name, last.id, &last.end);
     Ok(())
 }
 
@@ -74,6 +74,7 @@ fn shell(interactive: bool) -> Manifest {
         env: BTreeMap::new(),
         memory: None,
         cpu: Cpu::default(),
+        fault: FaultPolicy::Kill,
         share: None,
     }
 }

@@ -5,8 +5,10 @@ use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use aios_abi::Errno;
-use aios_abi::native::agent::{AgentBind, AgentExitRecord, AgentId, AgentSpawnArgs, cpu_flag, field_text};
-use aios_abi::native::calls::number;
+use aios_abi::native::agent::{
+    AgentBind, AgentExitRecord, AgentId, AgentInfo, AgentSpawnArgs, cpu_flag, field_text, spawn_flag,
+};
+use aios_abi::native::calls::{number, wait_flag};
 use aios_abi::native::{NATIVE_BASE, Slice};
 use aios_manifest::Cpu;
 
@@ -28,6 +30,8 @@ pub struct Request<'a> {
     /// Bytes; 0 for ours.
     pub memory_limit: u64,
     pub cpu: &'a Cpu,
+    /// A fault that no process handles stops it, to be looked at.
+    pub freeze_on_fault: bool,
 }
 
 /// A directory that the agent sees too.
@@ -70,6 +74,7 @@ pub fn spawn(request: &Request<'_>) -> Result<AgentId, Failure> {
     let cpus = mask(request.cpu.affinity.as_deref().unwrap_or_default());
     let args = AgentSpawnArgs {
         size: size_of::<AgentSpawnArgs>() as u32,
+        flags: if request.freeze_on_fault { spawn_flag::FREEZE_ON_FAULT } else { 0 },
         name: slice(request.name.as_bytes()),
         image: slice(request.image.as_bytes()),
         binds: slice(&binds),
@@ -94,14 +99,29 @@ pub fn spawn(request: &Request<'_>) -> Result<AgentId, Failure> {
         .map_err(|errno| Failure { errno, text: field_text(&told).to_owned() })
 }
 
-/// AgentWait, until that agent has ended.
+/// AgentKill.
+pub fn kill(id: AgentId) -> Result<(), Errno> {
+    // SAFETY: AgentKill neither reads nor writes our memory.
+    unsafe { call(number::AGENT_KILL, [id.raw(), 0, 0]) }.map(|_| ())
+}
+
+/// AgentInfo.
+pub fn info(id: AgentId) -> Result<AgentInfo, Errno> {
+    let mut info = AgentInfo::default();
+    let pointer = (&raw mut info).expose_provenance() as u64;
+    // SAFETY: AgentInfo writes at most `info.size` bytes, the size of `info`, at `info`, which is ours alone; any bytes are
+    // a valid value of it.
+    unsafe { call(number::AGENT_INFO, [id.raw(), pointer, 0]) }.map(|_| info)
+}
+
+/// AgentWait, until that agent has ended or its fault policy has stopped it.
 pub fn wait(id: AgentId) -> Result<AgentExitRecord, Errno> {
     let mut record = AgentExitRecord::default();
     loop {
         let pointer = (&raw mut record).expose_provenance() as u64;
         // SAFETY: AgentWait writes at most `record.size` bytes, the size of `record`, at `record`, which is ours alone;
         // any bytes are a valid value of it.
-        match unsafe { call(number::AGENT_WAIT, [id.raw(), pointer, 0]) } {
+        match unsafe { call(number::AGENT_WAIT, [id.raw(), pointer, wait_flag::FAULTED.into()]) } {
             Ok(_) => return Ok(record),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
@@ -172,9 +192,12 @@ mod tests {
             terminal: stdin.as_fd(),
             memory_limit: 0,
             cpu: &Cpu::default(),
+            freeze_on_fault: false,
         };
         let failure = spawn(&request).unwrap_err();
         assert_eq!((failure.errno, failure.to_string()), (Errno::ENOSYS, Errno::ENOSYS.to_string()));
-        assert_eq!(wait(AgentId::new(1, 1)).err(), Some(Errno::ENOSYS));
+        let id = AgentId::new(1, 1);
+        assert_eq!((wait(id).err(), info(id).err()), (Some(Errno::ENOSYS), Some(Errno::ENOSYS)));
+        assert_eq!(kill(id), Err(Errno::ENOSYS));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 const SIGKILL: i32 = 9;
 
 /// How an agent ended.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct End {
     /// `exited` or `killed`.
     pub status: &'static str,
@@ -17,6 +17,9 @@ pub struct End {
     pub signal: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How often it was started anew, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u32>,
 }
 
 impl End {
@@ -30,7 +33,7 @@ impl End {
             "" => described(record, kind, signal),
             given => given.to_owned(),
         };
-        End { status: "killed", code: None, signal: Some(signal), reason: Some(reason) }
+        End { status: "killed", signal: Some(signal), reason: Some(reason), ..End::default() }
     }
 }
 

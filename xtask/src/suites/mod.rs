@@ -7,6 +7,7 @@ mod boot;
 pub mod booted;
 mod examples;
 mod exhaustion;
+mod faults;
 mod frames;
 mod fuzz;
 mod host;
@@ -70,6 +71,7 @@ const ALL: &[Suite] = &[
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("streams", "`cargo xtask run` in pipelines, with files, on a terminal, interrupted", streams::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
+    suite("faults", "the fault policies of agent.toml: kill, freeze, restart", faults::run),
     suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
     suite("smp", "storms of processes, threads and mappings on 1, 2, 4 and 8 processors", storm::short),

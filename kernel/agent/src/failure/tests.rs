@@ -17,13 +17,13 @@ use alloc::sync::Arc;
 
 use crate::{Agent, Failure, SpawnRequest};
 
-struct World {
-    parent: Arc<Agent>,
+pub(crate) struct World {
+    pub parent: Arc<Agent>,
     namespace: Arc<Namespace>,
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         static STARTED: std::sync::Once = std::sync::Once::new();
         STARTED.call_once(|| {
             kernel_hal::hosted::init(64 << 20);
@@ -61,6 +61,7 @@ impl World {
             stdio: [None, None, None],
             terminal: None,
             limits: Limits { frames, ..Limits::NONE },
+            freeze_on_fault: false,
             rights: Rights::INSPECT,
         };
         crate::spawn(&self.parent, request).expect_err("refused")

@@ -14,7 +14,7 @@ use super::send::is_protected;
 use super::{fault, frame, stop, waiting};
 use crate::exit::{self, ExitReason};
 use crate::thread::Restart;
-use crate::{Thread, rseq};
+use crate::{Thread, freeze, rseq};
 
 /// Bytes of the `syscall` instruction.
 const SYSCALL_LENGTH: u64 = 2;
@@ -32,7 +32,7 @@ pub fn deliver(thread: &Arc<Thread>, context: &mut UserContext) {
         if !process.is_alive() || thread.ending().is_some() {
             return thread.call_to_boundary();
         }
-        if stop::park(thread) {
+        if freeze::park(thread) || freeze::judge(thread) || stop::park(thread) {
             continue;
         }
         let continued = process.stop.continued();

@@ -20,7 +20,7 @@ use crate::Thread;
 use crate::exit::{self, ExitReason, ExitStatus};
 use crate::process::State;
 use crate::run::personality;
-use crate::shortage;
+use crate::{freeze, shortage};
 
 const PAGE_FAULT: u64 = 14;
 
@@ -30,7 +30,7 @@ pub fn exception(thread: &Arc<Thread>, context: &mut UserContext, vector: u8, er
     let pc = context.regs.rip;
     let Some(info) = exception_info(vector, pc) else { return };
     thread.signals.lock().trap = TrapInfo { number: u64::from(vector), error, address: 0 };
-    raise(thread, info, || Some(blame::exception(thread, context, vector, error)));
+    raise(thread, context, info, || Some(blame::exception(thread, context, vector, error)));
 }
 
 /// The signal of an exception; `None` when it means nothing.
@@ -109,7 +109,8 @@ pub fn memory_fault(thread: &Arc<Thread>, context: &mut UserContext, fault: Page
         FaultError::OutOfMemory => return out_of_memory(thread, context.regs.rip, address),
     };
     thread.signals.lock().trap = TrapInfo { number: PAGE_FAULT, error: error_code(fault), address: address.0 };
-    raise(thread, info, || Some(blame::memory(thread, context.regs.rip, context.regs.rsp, address, access, error)));
+    let blamed = || Some(blame::memory(thread, context.regs.rip, context.regs.rsp, address, access, error));
+    raise(thread, context, info, blamed);
 }
 
 /// The processor's error code of a page fault from user mode (SDM 3A §4.7). Of the kernel's half it says nothing.
@@ -139,17 +140,17 @@ pub(crate) fn out_of_memory(thread: &Arc<Thread>, pc: u64, address: Virt) {
 /// A handler's frame could not be written at `at`.
 pub(super) fn frame_fault(thread: &Arc<Thread>, context: &UserContext, at: Virt) {
     let error = FaultError::Segv(SegvCode::Maperr);
-    raise(thread, Siginfo::kernel(SIGSEGV), || {
+    raise(thread, context, Siginfo::kernel(SIGSEGV), || {
         Some(blame::memory(thread, context.regs.rip, context.regs.rsp, at, Access::Write, error))
     });
 }
 
 /// Raises a signal in the calling thread that it cannot put off: blocked or ignored, it ends the process.
-pub fn force(thread: &Arc<Thread>, info: Siginfo) {
-    raise(thread, info, || None);
+pub fn force(thread: &Arc<Thread>, context: &UserContext, info: Siginfo) {
+    raise(thread, context, info, || None);
 }
 
-fn raise(thread: &Arc<Thread>, info: Siginfo, blame: impl FnOnce() -> Option<FaultRecord>) {
+fn raise(thread: &Arc<Thread>, context: &UserContext, info: Siginfo, blame: impl FnOnce() -> Option<FaultRecord>) {
     let signal = info.signo as u32;
     let handlers = thread.process().handlers.lock().clone();
     let action = handlers.get(signal);
@@ -167,10 +168,13 @@ fn raise(thread: &Arc<Thread>, info: Siginfo, blame: impl FnOnce() -> Option<Fau
     }
     handlers.set(signal, Sigaction { handler: SIG_DFL, ..action });
     let reason = ExitReason { fault: blame(), ..ExitReason::signaled(signal) };
-    end(thread, reason);
+    if !freeze::hold(thread, context, reason) {
+        end(thread, reason);
+    }
 }
 
-fn end(thread: &Arc<Thread>, reason: ExitReason) {
+/// Ends the process of the calling thread by what that did.
+pub(crate) fn end(thread: &Arc<Thread>, reason: ExitReason) {
     let process = thread.process();
     let was_alive = process.is_alive();
     exit::end_process(process, reason);

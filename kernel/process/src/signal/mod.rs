@@ -26,8 +26,8 @@ mod waiting;
 
 pub use action::{action, altstack, is_ignored_or_blocked, set_action, set_altstack};
 pub use deliver::{deliver, restart_later, restarted};
-pub(crate) use fault::out_of_memory;
 pub use fault::{PageFault, exception, force, memory_fault};
+pub(crate) use fault::{end, out_of_memory};
 pub use frame::sigreturn;
 pub use handlers::Handlers;
 pub use pending::Pending;

@@ -56,6 +56,7 @@ pub(super) fn park(thread: &Thread) -> bool {
     let process = thread.process();
     let state = &process.stop;
     let Some(signal) = state.signal() else { return false };
+    let _still = process.pids().still();
     let parked = state.parked.fetch_add(1, Ordering::AcqRel) + 1;
     announce_if_complete(process, signal, parked, process.thread_count());
     state.queue.wait_uninterruptible(|| {

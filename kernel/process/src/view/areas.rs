@@ -49,7 +49,9 @@ fn collect(space: &AddressSpace) -> Result<Vec<Line>, Errno> {
 
 pub(super) fn maps(found: &Found, text: &mut Text) -> Result<(), Errno> {
     let Some(space) = found.process.space() else { return Ok(()) };
-    let reader = Thread::current().map(|reader| reader.place().view().root.clone());
+    // Paths are as the reader sees them; one of another agent sees none of these files.
+    let reader = Thread::current().filter(|reader| Arc::ptr_eq(reader.process().pids(), found.process.pids()));
+    let reader = reader.map(|reader| reader.place().view().root.clone());
     let root = reader.or_else(|| Some(found.thread.as_ref()?.place().view().root.clone()));
     collect(&space)?.into_iter().try_for_each(|line| put(line, root.as_ref(), text))
 }

@@ -31,18 +31,27 @@ pub use interrupts::register_interrupts;
 pub use machine::register_machine;
 
 /// The processes of an agent. It does not keep them.
-struct Agent(Weak<Pids>);
+struct Agent {
+    pids: Weak<Pids>,
+    /// Who pays for what is shown; the agent itself where it is nobody else.
+    payer: Option<Arc<Account>>,
+}
 
 /// What `/proc` needs to show the processes that `pids` numbers.
 pub fn proc_view(pids: &Arc<Pids>) -> Arc<dyn Processes> {
-    Arc::new(Agent(Arc::downgrade(pids)))
+    Arc::new(Agent { pids: Arc::downgrade(pids), payer: None })
+}
+
+/// The same for another agent, which pays for looking.
+pub fn proc_view_for(pids: &Arc<Pids>, payer: &Arc<Account>) -> Arc<dyn Processes> {
+    Arc::new(Agent { pids: Arc::downgrade(pids), payer: Some(payer.clone()) })
 }
 
 impl Processes for Agent {
     fn current(&self) -> Option<(Pid, Pid)> {
         let thread = Thread::current()?;
         let process = thread.process();
-        let is_ours = core::ptr::eq(Arc::as_ptr(process.pids()), self.0.as_ptr());
+        let is_ours = core::ptr::eq(Arc::as_ptr(process.pids()), self.pids.as_ptr());
         is_ours.then(|| (process.pid(), thread.tid()))
     }
 
@@ -51,12 +60,12 @@ impl Processes for Agent {
     }
 
     fn numbers(&self) -> Vec<Pid> {
-        let Some(pids) = self.0.upgrade() else { return Vec::new() };
+        let Some(pids) = self.pids.upgrade() else { return Vec::new() };
         pids.processes().iter().map(|process| process.pid()).collect()
     }
 
     fn find(&self, number: Pid) -> Option<Arc<dyn Subject>> {
-        let pids = self.0.upgrade()?;
+        let pids = self.pids.upgrade()?;
         if let Some(process) = pids.process(number) {
             return Some(Arc::new(View::process(&process)));
         }
@@ -64,6 +73,7 @@ impl Processes for Agent {
     }
 
     fn account(&self) -> Arc<Account> {
-        self.0.upgrade().map_or_else(Account::kernel, |pids| pids.domain().memory().clone())
+        let own = || self.pids.upgrade().map_or_else(Account::kernel, |pids| pids.domain().memory().clone());
+        self.payer.clone().unwrap_or_else(own)
     }
 }

@@ -6,6 +6,7 @@ pub mod boot;
 pub mod errno;
 pub mod linux;
 pub mod native;
+pub mod sched_trace;
 pub mod vdso;
 
 pub use errno::Errno;

@@ -12,7 +12,7 @@ use kernel_hal::{power, time};
 use kernel_linux::PowerRequest;
 use kernel_sync::{Once, WaitQueue};
 
-use crate::platform;
+use crate::{platform, sched_trace};
 
 /// How long a switch that was thrown may take to have its effect.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,6 +58,7 @@ fn start_processors(acpi: Option<&Acpi>) {
 /// end expects to go on.
 fn switch(request: PowerRequest) -> ! {
     kernel_linux::missed(&mut |name, count| log::info!("call {name} is not supported: made {count} times"));
+    sched_trace::finish();
     let control = POWER.get();
     let asked = match request {
         PowerRequest::Off => control.and_then(PowerControl::power_off),

@@ -15,6 +15,7 @@ mod hardware;
 mod mounts;
 mod platform;
 mod root;
+mod sched_trace;
 mod streams;
 
 use alloc::vec::Vec;
@@ -32,6 +33,7 @@ fn main(start: &'static Boot) -> ! {
     kernel_mm::init();
     let acpi = platform::tables(start);
     platform::start_clock(start, acpi.as_ref());
+    sched_trace::start(start);
     kernel_sched::init();
     if let Err(error) = kernel_sched::spawn("start", move || bring_up(start, acpi.as_ref())) {
         panic!("no memory for the first thread: {error}");
@@ -56,6 +58,7 @@ fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
     console::register();
     kernel_process::register_interrupts();
     platform::refine_clock();
+    sched_trace::send(hardware.streams.as_ref());
     if let Some(ports) = &hardware.streams {
         streams::register(ports);
     }

@@ -12,6 +12,8 @@ use kernel_fs::vfs::OpenRequest;
 use kernel_mm::io::{Sink, Source};
 use kernel_sync::Poller;
 
+use crate::sched_trace;
+
 /// Names by port number, from 1.
 const NAMES: [&str; 7] = ["vport0p1", "vport0p2", "vport0p3", "vport0p4", "vport0p5", "vport0p6", "vport0p7"];
 /// Major device number, from the range for local use.
@@ -19,9 +21,12 @@ const MAJOR: u32 = 240;
 /// Bytes moved at a time.
 const CHUNK: usize = 32 << 10;
 
-/// Registers the ports.
+/// Registers the ports, but for the kernel's own.
 pub fn register(ports: &Arc<SerialPorts>) {
     for (number, name) in (1..=ports.last()).zip(NAMES) {
+        if number == sched_trace::PORT {
+            continue;
+        }
         let port = Port { ports: ports.clone(), number };
         device::register(name, DeviceNumber::new(MAJOR, number), 0o600, Arc::new(port));
     }

@@ -41,6 +41,8 @@ Examples:
   seq 10 | cargo xtask run DIR > out 2> err          in a pipeline
   cargo xtask run examples/digest --firmware uefi --memory 2G
   cargo xtask run examples/shell --trace             its system calls in target/aios/run.log
+  cargo xtask run examples/digest --smp 4 --sched-trace digest.json
+                                                     what each processor ran, for Perfetto
   cargo xtask run examples/faults --timeout 60       ended after a minute at the latest";
 
 pub const TEST: &str = "\

@@ -43,6 +43,8 @@ pub enum Stream {
     Stderr,
     /// Messages to the supervisor.
     Messages,
+    /// What the kernel's scheduler does.
+    Trace,
 }
 
 impl Stream {
@@ -53,6 +55,7 @@ impl Stream {
             Stream::Stdout => 2,
             Stream::Stderr => 3,
             Stream::Messages => 4,
+            Stream::Trace => 5,
         }
     }
 
@@ -63,6 +66,7 @@ impl Stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
             Stream::Messages => "messages",
+            Stream::Trace => "trace",
         }
     }
 }
@@ -211,8 +215,8 @@ impl Machine {
             qemu.arg("-fsdev").arg(option(&start, &share.path));
             qemu.arg("-device").arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
         }
-        if !self.streams.is_empty() {
-            qemu.args(["-device", "virtio-serial-pci,id=streams,max_ports=5"]);
+        if let Some(last) = self.streams.iter().map(|stream| stream.number()).max() {
+            qemu.arg("-device").arg(format!("virtio-serial-pci,id=streams,max_ports={}", last + 1));
         }
         for stream in &self.streams {
             let (name, number) = (stream.name(), stream.number());

@@ -26,6 +26,7 @@ mod suites;
 mod symbols;
 mod terminal;
 mod toolchain;
+mod trace;
 mod usage;
 
 use std::process::ExitCode;

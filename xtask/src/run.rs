@@ -11,12 +11,13 @@ use anyhow::{Context, Result};
 use crate::build::{self, Profile};
 use crate::guest::{End, Event, Guest, Mailbox, Message, Outside, Scene};
 use crate::image;
-use crate::machine::{self, Firmware, Machine};
+use crate::machine::{self, Firmware, Machine, Stream};
 use crate::manifest;
 use crate::plumbing::Plumbing;
 use crate::runlog::RunLog;
 use crate::signals;
 use crate::terminal::{self, Keys, Typed};
+use crate::trace;
 use crate::usage;
 
 /// The image of the interactive shell.
@@ -57,6 +58,9 @@ pub struct Arguments {
     /// Write every system call into the log, as strace does
     #[arg(long)]
     trace: bool,
+    /// Write what the scheduler does on each CPU: to a name in .svg as a picture, else as trace events for Perfetto
+    #[arg(long, value_name = "FILE")]
+    sched_trace: Option<PathBuf>,
     /// Show the kernel's log (on standard error) while the machine runs
     #[arg(long)]
     verbose: bool,
@@ -109,6 +113,10 @@ pub fn command(arguments: &Arguments) -> Result<ExitCode> {
     }
     if arguments.trace {
         machine = machine.word("aios.trace");
+    }
+    if let Some(path) = &arguments.sched_trace {
+        trace::check(path)?;
+        machine = machine.stream(Stream::Trace).word("aios.sched-trace");
     }
     machine = arguments.word.iter().fold(machine, |machine, word| machine.word(word));
     if let Some(term) = terminal::name() {
@@ -173,6 +181,10 @@ fn attend(machine: Machine, plumbing: &Plumbing, arguments: &Arguments) -> Resul
     if raw.is_some() {
         read_keys(guest.mailbox());
     }
+    let recorder = match (&arguments.sched_trace, guest.stream(Stream::Trace)) {
+        (Some(path), Some(stream)) => Some(trace::Recorder::start(stream, path)),
+        _ => None,
+    };
     let mut carriers = plumbing.connect(&mut guest)?;
     let mut screen = plumbing.screen();
     let mut typist = Typist::default();
@@ -222,6 +234,12 @@ fn attend(machine: Machine, plumbing: &Plumbing, arguments: &Arguments) -> Resul
     screen.write(guest.console.get(before..).unwrap_or_default())?;
     carriers.finish(cut.is_some());
     drop(raw);
+    // The agent's end counts also where its trace is bad.
+    match recorder.map(trace::Recorder::finish) {
+        Some(Ok(what)) => eprintln!("{what}"),
+        Some(Err(error)) => eprintln!("error: {error:#}"),
+        None => {}
+    }
     if end == End::Stopped && cut == Some(Cut::Time) {
         eprintln!("error: not finished after {} s", arguments.timeout.unwrap_or_default());
     }

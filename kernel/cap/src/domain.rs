@@ -54,6 +54,8 @@ impl Domain {
         let memory = Account::new(frames, parent.map(|parent| &parent.memory))?;
         let below =
             |limit, meter: fn(&Domain) -> &Arc<Meter>| Meter::new(limit, parent.map(|parent| meter(parent).clone()));
+        let cpu = parent.map(|parent| CpuGroup::new(parent.cpu.as_ref(), limits.cpu)).transpose()?;
+        kernel_sched::trace::agent(cpu.as_ref(), &name);
         Ok(Arc::new(Domain {
             id,
             name,
@@ -61,7 +63,7 @@ impl Domain {
             memory,
             threads: below(limits.threads, Domain::threads),
             files: below(limits.files, Domain::files),
-            cpu: parent.map(|parent| CpuGroup::new(parent.cpu.as_ref(), limits.cpu)).transpose()?,
+            cpu,
             denials: AtomicU64::new(0),
         }))
     }

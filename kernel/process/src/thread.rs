@@ -131,6 +131,9 @@ impl Thread {
     /// Under the tree lock.
     pub(crate) fn set_tid(&self, tid: Pid) {
         self.tid.store(tid, Ordering::Relaxed);
+        if let Some(kernel) = self.kernel() {
+            kernel_sched::trace::program(kernel, self.process.pid(), tid);
+        }
     }
 
     #[inline]
@@ -140,6 +143,7 @@ impl Thread {
 
     pub(crate) fn set_kernel(&self, kernel: Arc<kernel_sched::Thread>) {
         let maker = Thread::current().and_then(|maker| maker.kernel.get().cloned());
+        kernel_sched::trace::program(&kernel, self.process.pid(), self.tid());
         kernel.set_timer_slack(maker.map_or(TIMER_SLACK, |maker| maker.timer_slack()));
         self.kernel.set(kernel);
     }
@@ -179,6 +183,9 @@ impl Thread {
             *to = *from;
         }
         *self.name.lock() = padded;
+        if let Some(kernel) = self.kernel() {
+            kernel_sched::trace::rename(kernel, &padded);
+        }
     }
 
     #[inline]

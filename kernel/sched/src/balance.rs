@@ -8,6 +8,7 @@ use kernel_hal::ipi;
 use kernel_hal::time::Instant;
 
 use crate::cpus::{CPUS, QueueGuard, TOPOLOGY, online, views};
+use crate::events;
 use crate::policy::place::{self, Balance};
 use crate::thread::Thread;
 use crate::wake::{elsewhere, insert};
@@ -86,6 +87,7 @@ fn take(to: usize, from: usize, above: u8, weight: u64, behind: i64, at: Instant
     let behind = behind.min(LARGEST_CLAIM);
     let Some((entity, thread)) = source.queue.steal(to, above, weight, behind, at.0) else { return false };
     thread.home.store(to, Ordering::Relaxed);
+    events::moved(&thread, from, to);
     if target.queue.enqueue(entity, thread, at.0) {
         CPUS[to].need.store(true, Ordering::Relaxed);
     }

@@ -21,7 +21,7 @@ use crate::group::CpuGroup;
 use crate::policy::{CpuView, Entity, Group, Published, RunQueue, Topology, weight};
 use crate::switch::run_idle;
 use crate::thread::Thread;
-use crate::timer;
+use crate::{timer, trace};
 
 pub(crate) type ThreadEntity = Box<Entity<Arc<Thread>>>;
 
@@ -195,6 +195,7 @@ pub(crate) fn adopt_idle() {
     let number = cpu::id();
     make_queue(&CPUS[number], number);
     find_place(number);
+    trace::add_cpu(number);
     let idle = Thread::idle();
     task::adopt(idle.clone());
     idle.clock.start(now());

@@ -14,15 +14,18 @@ mod balance;
 mod change;
 mod clock;
 mod cpus;
+mod events;
 mod group;
 mod parking;
 pub mod policy;
 mod switch;
 mod thread;
 pub mod timer;
+pub mod trace;
 mod wake;
 
 pub use cpus::{idle_time, load, start_cpus};
+pub use events::{CpuStats, ThreadStats, cpu_stats};
 pub use group::{CpuGroup, CpuLimits};
 pub use parking::init;
 pub use policy::{Bandwidth, Class, Reservation};

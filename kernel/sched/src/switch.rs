@@ -4,7 +4,7 @@
 //! program. A CPU with nothing to run takes a thread that waits for another CPU.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use kernel_hal::cpu::{self, IrqGuard};
 use kernel_hal::task::{self, Claimed};
@@ -13,6 +13,7 @@ use kernel_hal::time::{Instant, now};
 use crate::balance;
 use crate::change;
 use crate::cpus::{CPUS, IDLE, Local, QueueGuard, ThreadEntity, arm, this_cpu};
+use crate::events;
 use crate::thread::{State, Thread, current};
 use crate::wake::{elsewhere, insert};
 
@@ -25,7 +26,6 @@ pub(crate) fn park(deadline: Option<Instant>, interruptible: bool) {
         return;
     }
     status.state = State::Parked;
-    count(&me.parks);
     let at = now();
     let mut local = this_cpu().lock();
     let left = leave(&mut local, &me, status.class, at);
@@ -41,11 +41,6 @@ pub(crate) fn park(deadline: Option<Instant>, interruptible: bool) {
         // An idle thread, which has no timer, waits for nothing.
         _ => switch(&me, local, at, false),
     }
-}
-
-/// Adds one to a counter that only its thread changes.
-fn count(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// Takes the running thread out of its queue. It is not what that queue thinks runs if what it is scheduled by was
@@ -72,6 +67,7 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Opt
     let number = cpu::id();
     let cpu = &CPUS[number];
     cpu.need.store(false, Ordering::Relaxed);
+    events::chosen();
     let mut next = local.queue.pick(at.0, pass);
     if cpu::count() > 1 {
         (local, next) = balance::settle(me, number, local, next, at);
@@ -86,7 +82,8 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Opt
     if Arc::ptr_eq(&next, me) {
         drop(local);
         // It may have been on its way to sleep and was woken meanwhile.
-        me.status.lock().state = State::Running;
+        let state = core::mem::replace(&mut me.status.lock().state, State::Running);
+        events::stayed(me, state);
         return None;
     }
     // Claimed before the queue is let go of: whoever changes what a thread is scheduled by, or takes it to another CPU,
@@ -96,12 +93,15 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Opt
         None => panic!("a thread was picked that another CPU runs"),
     };
     drop(local);
-    {
+    let state = {
         let mut status = me.status.lock();
-        if status.state == State::Running {
+        let state = status.state;
+        if state == State::Running {
             status.state = State::Runnable;
         }
-    }
+        state
+    };
+    events::switched(me, state, &next, at);
     me.clock.stop(at);
     next.clock.start(at);
     next.status.lock().state = State::Running;
@@ -164,7 +164,9 @@ fn give_way(pass: bool) {
         return;
     }
     let me = current();
-    count(&me.yields);
+    if pass {
+        events::yielded();
+    }
     switch(&me, local, now(), pass);
 }
 

@@ -15,10 +15,11 @@ use kernel_sync::{IrqLock, SpinLock, Wake};
 use crate::change::Reserved;
 use crate::clock::CpuClock;
 use crate::cpus::{self, ThreadEntity};
+use crate::events::ThreadCounters;
 use crate::group::CpuGroup;
 use crate::policy::{Class, CpuSet, Entity, GroupId, Key, Runnable};
 use crate::timer::Timer;
-use crate::{switch, wake};
+use crate::{events, switch, trace, wake};
 
 /// Where a thread is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,9 +76,7 @@ pub struct Thread {
     /// The rooms above want it out of the kernel.
     interrupt: AtomicBool,
     pub(crate) clock: CpuClock,
-    /// How often it gave up its CPU to wait, and how often for others to run. Only the thread itself counts.
-    pub(crate) parks: AtomicU64,
-    pub(crate) yields: AtomicU64,
+    pub(crate) counters: ThreadCounters,
     /// The object of the room above that this thread runs for.
     owner: SpinLock<Option<Arc<dyn Any + Send + Sync>>>,
     /// For waits that end by themselves; an idle thread has none.
@@ -100,6 +99,10 @@ impl Wake for Thread {
 }
 
 impl Runnable for Arc<Thread> {
+    fn throttled(group: GroupId, stopped: bool) {
+        events::throttled(group.0, stopped);
+    }
+
     fn placed(&self, key: Key) {
         self.key.store(key.at, Ordering::Relaxed);
     }
@@ -151,6 +154,7 @@ impl Thread {
     ) -> Thread {
         let (place, timer) = means.unzip();
         let id = NUMBER.fetch_add(1, Ordering::Relaxed);
+        trace::announce(id as u32, &name, place.is_none());
         let group = params.group.as_ref().map_or(GroupId::ROOT, |group| group.id());
         let within = params.group.as_ref().map_or(CpuSet::ALL, |group| group.cpus());
         let usable = cpus::first_usable(&[params.allowed.and(&within), within]);
@@ -174,8 +178,7 @@ impl Thread {
             status: IrqLock::new(status),
             interrupt: AtomicBool::new(false),
             clock: CpuClock::new(),
-            parks: AtomicU64::new(0),
-            yields: AtomicU64::new(0),
+            counters: ThreadCounters::default(),
             owner: SpinLock::new(owner),
             timer,
             slack: AtomicU64::new(0),
@@ -259,9 +262,9 @@ impl Thread {
         self.clock.read()
     }
 
-    /// How often it stopped running because it waited, and how often because others were to run.
-    pub fn switches(&self) -> (u64, u64) {
-        (self.parks.load(Ordering::Relaxed), self.yields.load(Ordering::Relaxed))
+    /// It is what a CPU does that has nothing to run.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.timer.is_none()
     }
 
     /// True while it waits for something.

@@ -15,6 +15,7 @@ use kernel_hal::task::HasTask;
 use kernel_hal::time::{Instant, now};
 
 use crate::cpus::{CPUS, IDLE, TOPOLOGY, ThreadEntity, arm, online, views};
+use crate::events;
 use crate::policy::place::{Waking, on_wake};
 use crate::policy::{Class, Entity};
 use crate::switch::tick;
@@ -34,7 +35,9 @@ pub(crate) fn wake(thread: &Thread) {
     let Some(entity) = status.entity.take() else { return };
     status.state = State::Runnable;
     let (number, idle) = place(thread, &entity);
-    insert(number, entity, this, now());
+    let at = now();
+    events::woken(thread, number, at);
+    insert(number, entity, this, at);
     drop(status);
     if !idle {
         find_helper();
@@ -82,7 +85,8 @@ pub(crate) fn elsewhere(thread: &Thread, entity: &Entity<Arc<Thread>>) -> usize 
 /// Queues a thread, whose status the caller holds, and sees to it that the CPU notices.
 pub(crate) fn insert(number: usize, entity: ThreadEntity, thread: Arc<Thread>, at: Instant) {
     let cpu = &CPUS[number];
-    thread.home.store(number, Ordering::Relaxed);
+    let before = thread.home.swap(number, Ordering::Relaxed);
+    events::moved(&thread, before, number);
     let here = number == cpu::id();
     let mut local = cpu.lock();
     if local.queue.enqueue(entity, thread, at.0) {

@@ -13,6 +13,7 @@ mod fuzz;
 mod host;
 mod linux;
 mod platform;
+mod sched_trace;
 mod shell;
 mod spawn;
 mod storm;
@@ -70,6 +71,7 @@ const ALL: &[Suite] = &[
     suite("platform", "interrupt controllers and clocks, chosen by the command line", platform::run),
     suite("shell", "the interactive shell, driven through its console", shell::run),
     suite("streams", "`cargo xtask run` in pipelines, with files, on a terminal, interrupted", streams::run),
+    suite("sched-trace", "traces of the scheduler: their format, and what is in them", sched_trace::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("faults", "the fault policies of agent.toml: kill, freeze, restart", faults::run),
     suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),

@@ -57,8 +57,11 @@ pub(super) fn status(found: &Found, text: &mut Text) -> Result<(), Errno> {
     let online = CpuSet::first(cpu::count());
     let kernel = found.thread.as_ref().and_then(|thread| thread.kernel());
     processors(&kernel.map_or(online, |kernel| kernel.usable().and(&online)), cpu::count(), text)?;
-    let (voluntary, involuntary) = kernel.map_or((0, 0), |kernel| kernel.switches());
-    text.put(format_args!("voluntary_ctxt_switches:\t{voluntary}\nnonvoluntary_ctxt_switches:\t{involuntary}\n"))
+    let switches = kernel.map_or_else(Default::default, |kernel| kernel.stats());
+    text.put(format_args!(
+        "voluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t{}\n",
+        switches.voluntary, switches.involuntary
+    ))
 }
 
 fn identity(who: &Credentials, found: &Found, text: &mut Text) -> Result<(), Errno> {

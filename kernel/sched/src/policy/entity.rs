@@ -39,6 +39,9 @@ pub trait Runnable: Clone {
     /// The entity was put at this place; a later [`RunQueue::remove`](super::RunQueue::remove) names it.
     fn placed(&self, key: Key);
 
+    /// A group may run no more on the CPU whose queue this is, or may again.
+    fn throttled(_group: GroupId, _stopped: bool) {}
+
     /// False while it cannot go to another CPU, for a reason that passes.
     fn is_movable(&self) -> bool {
         true

@@ -74,6 +74,7 @@ impl<T: Runnable> RunQueue<T> {
             queue.count_throttled();
         }
         self.throttled.push(id);
+        T::throttled(id, true);
         self.shrink(parent, now);
     }
 
@@ -122,6 +123,7 @@ impl<T: Runnable> RunQueue<T> {
             let parent = queue.parent;
             let has_members = queue.fair.load != 0;
             self.throttled.swap_remove(index);
+            T::throttled(id, false);
             if has_members && let Some(entity) = self.group_mut(id).and_then(|queue| queue.entity.take()) {
                 self.join(parent, entity);
             }

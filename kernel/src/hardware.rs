@@ -59,6 +59,7 @@ fn start_processors(acpi: Option<&Acpi>) {
 fn switch(request: PowerRequest) -> ! {
     kernel_linux::missed(&mut |name, count| log::info!("call {name} is not supported: made {count} times"));
     sched_trace::finish();
+    power::ends_orderly();
     let control = POWER.get();
     let asked = match request {
         PowerRequest::Off => control.and_then(PowerControl::power_off),

@@ -14,6 +14,8 @@ mod console;
 mod hardware;
 mod mounts;
 mod platform;
+mod previous;
+mod provoke;
 mod root;
 mod sched_trace;
 mod streams;
@@ -44,6 +46,7 @@ fn main(start: &'static Boot) -> ! {
 
 fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
     random::mix(&time::wall_clock().as_nanos().to_le_bytes());
+    previous::tell(start);
     let memory = kernel_mm::stats();
     log::info!("AIOS {}: {} MiB free, command line '{}'", env!("CARGO_PKG_VERSION"), memory.free / 256, start.cmdline);
     kernel_process::install_personality(&Linux);
@@ -56,6 +59,7 @@ fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
     kernel_linux::register_machine(&start.cmdline);
     let hardware = hardware::find(start, acpi);
     console::register();
+    provoke::register(start);
     kernel_process::register_interrupts();
     platform::refine_clock();
     sched_trace::send(hardware.streams.as_ref());

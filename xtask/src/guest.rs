@@ -51,6 +51,10 @@ pub enum Event {
         /// How often it was started anew, if it was.
         restarts: Option<u32>,
     },
+    /// Lines of `/proc/PID/maps` of the agent that is told of next as frozen.
+    AgentMap {
+        maps: Vec<String>,
+    },
     /// Its fault policy stopped it.
     AgentFrozen {
         agent: String,
@@ -84,6 +88,7 @@ pub struct Scene {
     /// Names and values.
     pub registers: Vec<(String, String)>,
     /// Lines of `/proc/PID/maps`.
+    #[serde(default)]
     pub maps: Vec<String>,
     /// Lines that were left out.
     pub more_maps: Option<usize>,
@@ -156,6 +161,8 @@ pub struct Guest {
     input: Sender<Vec<u8>>,
     streams: Vec<(Stream, UnixStream)>,
     agent: Option<(String, String)>,
+    /// Lines of a memory map that belong to an event that is to come.
+    maps: Vec<String>,
     end: Option<End>,
     pending: Option<Message>,
     /// The kernel runs: what comes on the console is not the firmware's any more.
@@ -219,6 +226,7 @@ impl Guest {
             input,
             streams,
             agent: None,
+            maps: Vec::new(),
             end: None,
             pending: None,
             entered: !machine.has_chatty_firmware(),
@@ -403,8 +411,10 @@ impl Guest {
 
     /// Takes note of a control line.
     fn control(&mut self, line: &str) -> Option<Event> {
-        let event: Event = serde_json::from_str(line.strip_prefix(CONTROL)?).ok()?;
-        match &event {
+        let mut event: Event = serde_json::from_str(line.strip_prefix(CONTROL)?).ok()?;
+        match &mut event {
+            Event::AgentMap { maps } => self.maps.append(maps),
+            Event::AgentFrozen { scene, .. } => scene.maps = std::mem::take(&mut self.maps),
             Event::AgentSpawned { agent, id } if self.agent.is_none() => {
                 self.agent = Some((agent.clone(), id.clone()));
             }

@@ -92,6 +92,7 @@ pub struct Machine {
     streams: Vec<Stream>,
     debugger: Option<u16>,
     counting: bool,
+    resets: bool,
 }
 
 #[derive(Clone)]
@@ -115,6 +116,7 @@ impl Machine {
             streams: Vec::new(),
             debugger: None,
             counting: false,
+            resets: false,
         }
     }
 
@@ -179,6 +181,12 @@ impl Machine {
         self
     }
 
+    /// A reset starts the machine anew, with its memory as it was; else it ends the machine.
+    pub fn goes_on_after_reset(mut self) -> Machine {
+        self.resets = true;
+        self
+    }
+
     /// Whether firmware writes to the console before the kernel does.
     pub fn has_chatty_firmware(&self) -> bool {
         self.firmware != Firmware::Pvh
@@ -197,7 +205,10 @@ impl Machine {
     pub fn command(&self, dir: &Path) -> Result<Command> {
         packages::ensure(packages::EMULATOR)?;
         let mut qemu = emulator();
-        qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"]);
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none"]);
+        if !self.resets {
+            qemu.arg("-no-reboot");
+        }
         let mut monitor = option("unix:", &dir.join(MONITOR));
         monitor.push_str(",server=on,wait=off");
         qemu.arg("-qmp").arg(monitor);

@@ -4,12 +4,16 @@ use alloc::string::String;
 
 use aios_abi::boot::BootInfo;
 
+use crate::kept::Previous;
+
 /// What the loader left, checked and copied. Its memory map has become the frame allocator's by now.
 pub struct Boot {
     pub info: BootInfo,
     pub cmdline: String,
     /// The initial RAM file system as it lies in memory; empty when there is none.
     pub initramfs: &'static [u8],
+    /// What the kernel before this one left in memory, where there was one.
+    pub previous: Option<Previous>,
 }
 
 impl Boot {

@@ -12,6 +12,7 @@ struct LogPort;
 impl fmt::Write for LogPort {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         machine::log_bytes(text.as_bytes());
+        machine::keep(text.as_bytes());
         Ok(())
     }
 }
@@ -36,7 +37,7 @@ fn write_line(text: fmt::Arguments<'_>) {
     let _ = writeln!(LogPort, "[{:5}.{:06}] {text}", now / 1_000_000_000, now / 1000 % 1_000_000);
 }
 
-/// Writes bytes to the log as they are.
+/// Writes bytes to the log as they are. They are not kept for the next kernel.
 pub fn bytes(text: &[u8]) {
     let _one_at_a_time = LOCK.lock();
     machine::log_bytes(text);

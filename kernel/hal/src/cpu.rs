@@ -47,6 +47,11 @@ pub fn dump_all() {
     machine::dump_cpus();
 }
 
+/// Reads from an address of the kernel's half that nothing is mapped at: a bad pointer, for tests of what comes of it.
+pub fn touch_nothing() -> ! {
+    machine::touch_nothing()
+}
+
 /// Tells the processor that the caller spins.
 #[inline]
 pub fn relax() {

@@ -24,6 +24,8 @@ pub mod firmware;
 pub mod frame;
 pub mod ipi;
 pub mod irq;
+#[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the hosted machine's memory ends with its process"))]
+pub mod kept;
 pub mod lock;
 #[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the hosted machine's hardware does not fail"))]
 mod machine_check;

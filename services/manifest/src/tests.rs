@@ -15,6 +15,7 @@ fn the_examples_are_sound() {
         include_str!("../../../examples/faults/freeze/agent.toml"),
         include_str!("../../../examples/faults/restart/agent.toml"),
         include_str!("../../../tests/agents/hello/agent.toml"),
+        include_str!("../../../tests/agents/provoke/agent.toml"),
     ] {
         Manifest::parse(text).unwrap();
     }

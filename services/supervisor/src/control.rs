@@ -12,12 +12,20 @@ use crate::report::End;
 
 const PORT: &str = "/dev/ttyS1";
 
+/// Lines of a memory map in one of ours, which the kernel takes as a whole up to 4 KiB.
+const MAPS_A_LINE: usize = 12;
+
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Event<'a> {
     AgentSpawned {
         agent: &'a str,
         id: String,
+    },
+    /// Lines of its memory map; those of all such events together belong to the next `agent-frozen`.
+    AgentMap {
+        agent: &'a str,
+        maps: &'a [String],
     },
     /// Its fault policy stopped it.
     AgentFrozen {
@@ -62,6 +70,7 @@ impl Control {
     }
 
     pub fn frozen(&mut self, agent: &str, id: AgentId, scene: &Scene) {
+        scene.maps.chunks(MAPS_A_LINE).for_each(|maps| self.send(&Event::AgentMap { agent, maps }));
         self.send(&Event::AgentFrozen { agent, id: id.to_string(), scene });
     }
 
@@ -134,7 +143,11 @@ mod tests {
         assert_eq!(
             line(&Event::AgentFrozen { agent: "x", id: id.clone(), scene: &scene }),
             "@aios {\"event\":\"agent-frozen\",\"agent\":\"x\",\"id\":\"1.1\",\"signal\":11,\"reason\":\"null\",\
-             \"thread\":2,\"processes\":1,\"threads\":3,\"registers\":[[\"rax\",\"0x0\"]],\"maps\":[\"0-1 r\"]}\n"
+             \"thread\":2,\"processes\":1,\"threads\":3,\"registers\":[[\"rax\",\"0x0\"]]}\n"
+        );
+        assert_eq!(
+            line(&Event::AgentMap { agent: "x", maps: &scene.maps }),
+            "@aios {\"event\":\"agent-map\",\"agent\":\"x\",\"maps\":[\"0-1 r\"]}\n"
         );
         let end = End { status: "killed", signal: Some(11), reason: Some("x\ny".into()), ..End::default() };
         let again = End { restarts: Some(2), ..end.clone() };

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::{mounts, native};
 
-/// Most lines of a memory map that are told.
+/// Most lines of a memory map that are told, and most characters of one.
 const MAX_MAPS: usize = 512;
+const MAX_LINE: usize = 200;
 
 /// A stopped agent, for the host.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -24,7 +25,8 @@ pub struct Scene {
     pub threads: u32,
     /// That thread's, by name.
     pub registers: Vec<(&'static str, String)>,
-    /// Of its process, as `/proc/PID/maps` has it.
+    /// Of its process, as `/proc/PID/maps` has it. Told before all else, in pieces.
+    #[serde(skip)]
     pub maps: Vec<String>,
     /// Lines of it that are not told.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +45,7 @@ pub fn look(id: AgentId, record: &AgentExitRecord) -> Result<Scene, Errno> {
         processes: info.processes,
         threads: info.threads,
         registers: info.registers.named().map(|(name, value)| (name, format!("{value:#x}"))).to_vec(),
-        maps: lines.iter().take(MAX_MAPS).map(|line| (*line).to_owned()).collect(),
+        maps: lines.iter().take(MAX_MAPS).map(|line| line.chars().take(MAX_LINE).collect()).collect(),
         more_maps: lines.len().checked_sub(MAX_MAPS).filter(|more| *more > 0),
     })
 }

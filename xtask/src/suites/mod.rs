@@ -11,6 +11,7 @@ mod faults;
 mod frames;
 mod fuzz;
 mod host;
+mod last_words;
 mod linux;
 mod platform;
 mod sched_trace;
@@ -74,6 +75,7 @@ const ALL: &[Suite] = &[
     suite("sched-trace", "traces of the scheduler: their format, and what is in them", sched_trace::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("faults", "the fault policies of agent.toml: kill, freeze, restart", faults::run),
+    suite("last-words", "the log of a kernel that panicked or was reset, told by the next one", last_words::run),
     suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),
     suite("smp", "storms of processes, threads and mappings on 1, 2, 4 and 8 processors", storm::short),

@@ -45,7 +45,10 @@ pub(crate) use device::{
 #[cfg(test)]
 pub(crate) use irq::accept_legacy_interrupts;
 pub(crate) use irq::{LEGACY_CHIP, destination, set_line};
-pub(crate) use power::{dump_cpus, halt, hwcap, identification, log_bytes, programs_read_number, reset};
+pub(crate) use power::{
+    dump_cpus, end_kept, halt, hwcap, identification, keep, log_bytes, programs_read_number, reset, reset_on_panic,
+    touch_nothing,
+};
 pub(crate) use ram::{
     copy_frame, frame_count, meta, read_any, read_frame, read_phys_word, table, write_frame, write_phys_word,
     zero_frame,

@@ -7,6 +7,18 @@ pub(crate) fn log_bytes(bytes: &[u8]) {
     let _ = std::io::stderr().write_all(bytes);
 }
 
+/// The hosted machine's memory ends with its process: nothing is kept for another kernel.
+pub(crate) fn keep(_bytes: &[u8]) {}
+
+pub(crate) fn end_kept(_ending: crate::kept::Ending, _resets: u32) {}
+
+pub(crate) fn touch_nothing() -> ! {
+    panic!("nothing is mapped there");
+}
+
+/// A panic is a failed test.
+pub(crate) fn reset_on_panic(_before: u32) {}
+
 pub(crate) fn halt() -> ! {
     panic!("the hosted machine was halted");
 }

@@ -9,6 +9,8 @@ pub const STACKS: u64 = 0xffff_c000_0000_0000;
 /// Device registers.
 pub const DEVICES: u64 = 0xffff_d000_0000_0000;
 pub const DEVICES_LEN: u64 = 1 << 36;
+/// Nothing is ever mapped here.
+pub const NOTHING: u64 = DEVICES + DEVICES_LEN;
 /// The kernel image is linked here plus its physical address.
 pub const KERNEL: u64 = 0xffff_ffff_8000_0000;
 

@@ -8,6 +8,7 @@ mod features;
 mod fpu;
 mod gdt;
 mod heap;
+mod kept;
 mod kmap;
 mod layout;
 mod mce;
@@ -37,10 +38,11 @@ pub use clock::{
 pub use cpus::cpu_count;
 pub use features::{hwcap, identification, rdtscp as programs_read_number};
 pub use fpu::{FpuArea, FpuState};
+pub use kept::{end as end_kept, keep};
 pub use kmap::{map_device, read_device, write_device};
 pub use msr::{interrupts_off, interrupts_on, wait_for_interrupt};
 pub use nmi::dump_cpus;
-pub use panic::halt;
+pub use panic::{halt, reset_on_panic};
 pub use percpu::{cpu_id, preempt_depth, preempt_off, preempt_on};
 #[cfg(debug_assertions)]
 pub use percpu::{has_cpu_locks, in_interrupt, with_cpu_locks, with_task_locks};
@@ -59,6 +61,7 @@ pub use task::{
     switch_task, take_previous_task,
 };
 pub use tlb::{flush_all, flush_page};
+pub use traps::touch_nothing;
 pub use user::run_user;
 pub use usercopy::{
     compare_exchange_user_u32, copy_frame_from_user, copy_frame_to_user, copy_from_user, copy_to_user, load_user_u32,
@@ -69,8 +72,16 @@ pub fn send_reschedule(cpu: usize) {
     apic::send(cpu, apic::RESCHEDULE);
 }
 
-/// Resets through the keyboard controller (port 0x64, command 0xfe).
+/// Resets the machine: by the keyboard controller (port 0x64, command 0xfe), the chip set's reset register (port 0xcf9), or an
+/// exception that no handler takes.
 pub fn reset() -> ! {
+    msr::interrupts_off();
+    let wait = || (0..1_000_000).for_each(|_| core::hint::spin_loop());
     ports::out8(0x64, 0xfe);
-    msr::halt();
+    wait();
+    for value in [0x02, 0x06] {
+        ports::out8(0xcf9, value);
+        wait();
+    }
+    traps::fault_thrice()
 }

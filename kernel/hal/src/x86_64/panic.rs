@@ -3,10 +3,12 @@
 
 use core::arch::asm;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::cpus::{cpu_count, remote};
-use super::{apic, msr, percpu, phys, ports, serial, symbols};
+use super::{apic, kept, msr, percpu, phys, ports, reset, serial, symbols};
+use crate::kept::Ending;
+use crate::time::{Instant, now};
 use crate::user::Registers;
 
 /// QEMU's debug exit device; writing `v` ends QEMU with status `2v + 1`.
@@ -23,6 +25,7 @@ impl Write for BothPorts {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         serial::log_bytes(text.as_bytes());
         serial::console_bytes(text.as_bytes());
+        kept::keep(text.as_bytes());
         Ok(())
     }
 }
@@ -93,6 +96,8 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         stop();
     }
     stop_others();
+    let reset_number = next_reset();
+    kept::end(Ending::Panic, reset_number.unwrap_or(0));
     let mut out = BothPorts;
     // The ports do not fail.
     let _ = match info.location() {
@@ -106,8 +111,34 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     for cpu in (0..cpu_count()).filter(|cpu| *cpu != me) {
         remote(cpu).stopped.print(&mut out, cpu);
     }
-    crate::console::last_words(format_args!("{} frames of RAM; stopped", phys::frame_count()));
+    let frames = phys::frame_count();
+    if let Some(number) = reset_number {
+        crate::console::last_words(format_args!("{frames} frames of RAM; reset {number} of {MOST_RESETS}"));
+        reset();
+    }
+    crate::console::last_words(format_args!("{frames} frames of RAM; stopped"));
     stop();
+}
+
+/// Resets by panics in a row until this kernel was started; [`NEVER`] where a panic stops the machine.
+static RESETS: AtomicU32 = AtomicU32::new(NEVER);
+const NEVER: u32 = u32::MAX;
+/// More of them in a row help nobody.
+const MOST_RESETS: u32 = 3;
+/// A kernel that ran so long was not in a row with those before it.
+const QUIET: Instant = Instant(600_000_000_000);
+
+/// Makes a panic reset the machine instead of stopping it, unless it was reset for panics too often: `before` times in a
+/// row, until this kernel was started.
+pub fn reset_on_panic(before: u32) {
+    RESETS.store(before.min(MOST_RESETS), Ordering::Relaxed);
+}
+
+/// Which reset in a row a panic now is; `None` to stop.
+fn next_reset() -> Option<u32> {
+    let before = Some(RESETS.load(Ordering::Relaxed)).filter(|before| *before != NEVER)?;
+    let number = if now() >= QUIET { 1 } else { before + 1 };
+    Some(number).filter(|number| *number <= MOST_RESETS)
 }
 
 /// For the non-maskable interrupt: stops this CPU when another panics or halts the machine.

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use aios_abi::boot::{MemoryRegion, memory_kind};
 
+use super::kept;
 use super::layout::{DIRECT, DIRECT_LEN};
 use crate::addr::{PAGE_SIZE, Pfn, Phys};
 use crate::frame::{self, Meta};
@@ -145,11 +146,18 @@ pub fn overlaps_ram(start: u64, end: u64) -> bool {
     })
 }
 
-/// Takes over RAM: extends the direct map over all of it, makes the metadata, marks what is free.
-pub fn init(regions: &[MemoryRegion]) {
-    let usable = || {
+/// Takes over RAM: extends the direct map over all of it, makes the metadata, marks what is free. Frames of the result are
+/// left alone, for last words.
+pub fn init(regions: &[MemoryRegion]) -> Option<Range<usize>> {
+    let all = || {
         regions.iter().filter(|region| region.kind == memory_kind::USABLE).map(whole_frames).filter(|r| !r.is_empty())
     };
+    let left = kept::choose(|frames| all().any(|run| run.start <= frames.start && frames.end <= run.end));
+    let without = |run: Range<usize>| match &left {
+        Some(left) if run.contains(&left.start) => [run.start..left.start, left.end..run.end],
+        _ => [run, 0..0],
+    };
+    let usable = || all().flat_map(without).filter(|run| !run.is_empty());
     let end = regions
         .iter()
         .filter(|region| {
@@ -193,6 +201,7 @@ pub fn init(regions: &[MemoryRegion]) {
         }
     }
     frame::set_early(Pfn(home.start + frames + taken)..Pfn(home.end));
+    left
 }
 
 /// A frame that real mode can reach, kept for starting other CPUs; 0 for none.

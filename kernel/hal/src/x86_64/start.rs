@@ -2,7 +2,7 @@
 
 use aios_abi::boot::{BootError, PhysRead, RawBoot, method, multiboot2, native, pvh};
 
-use super::{apic, clock, features, gdt, kmap, mce, msr, percpu, phys, serial, traps};
+use super::{apic, clock, features, gdt, kept, kmap, mce, msr, percpu, phys, serial, traps};
 use crate::boot::Boot;
 use crate::lock::TryLock;
 use crate::once::Once;
@@ -73,13 +73,15 @@ fn take_memory(info: u64, loader: u32) {
     if let Err(error) = parsed {
         panic!("bad boot information from loader {loader}: {error}");
     }
-    phys::init(raw.regions());
+    let kept = phys::init(raw.regions());
     let cmdline = match raw.info.read_cmdline(&Memory, &mut *text) {
         Ok(cmdline) => alloc::string::String::from(cmdline),
         Err(BootError::Unreadable(address)) => panic!("the command line at {address:#x} cannot be read"),
         Err(error) => panic!("bad command line: {error}"),
     };
-    BOOT.set(Boot { info: raw.info, cmdline, initramfs: phys::bytes(raw.info.initramfs, raw.info.initramfs_len) });
+    let initramfs = phys::bytes(raw.info.initramfs, raw.info.initramfs_len);
+    let previous = kept.as_ref().and_then(kept::begin);
+    BOOT.set(Boot { info: raw.info, cmdline, initramfs, previous });
 }
 
 /// The number of CPUs that may ever run.

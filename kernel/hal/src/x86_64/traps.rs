@@ -263,6 +263,20 @@ pub fn load() {
     msr::write(msr::SFMASK, 0x200 | 0x100 | 0x400 | 0x4_0000 | 0x4000 | 0x3000);
 }
 
+/// Resets the processor, and with it the machine: without an interrupt table an exception ends in a shutdown (SDM 3A 6.15).
+pub fn fault_thrice() -> ! {
+    let nothing = [0u16; 5];
+    // SAFETY: nothing runs on this processor after it.
+    unsafe { core::arch::asm!("lidt [{}]", "int3", in(reg) &nothing, options(noreturn)) }
+}
+
+/// Follows a bad pointer.
+pub fn touch_nothing() -> ! {
+    // SAFETY: nothing is ever mapped there, so nothing is read: the processor refuses it.
+    unsafe { (layout::NOTHING as *const u8).read_volatile() };
+    unreachable!("something is mapped where nothing may be");
+}
+
 /// Decodes a page fault's error code.
 pub fn fault_access(error: u64) -> Access {
     if error & 1 << 4 != 0 {

@@ -56,6 +56,9 @@ fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
     kernel_process::exec::install_vdso(VDSO);
     kernel_process::shortage::set_keeper(kernel_agent::make_room);
     kernel_process::register_machine();
+    if let Err(error) = kernel_process::start_averages() {
+        log::warn!("no load averages: {error}");
+    }
     kernel_linux::register_machine(&start.cmdline);
     let hardware = hardware::find(start, acpi);
     console::register();

@@ -4,10 +4,11 @@ use alloc::sync::Arc;
 
 use aios_abi::Errno;
 use aios_abi::linux::consts::rusage_who as who_is;
-use aios_abi::linux::structs::{Rlimit, Rusage, Timeval};
+use aios_abi::linux::structs::Rlimit;
 use aios_abi::linux::table::nr;
 use kernel_cap::Rights;
 use kernel_process::Process;
+use kernel_process::process::Usage;
 
 use crate::call::{Call, CallResult, Handler};
 
@@ -73,10 +74,16 @@ fn getrusage(call: &mut Call<'_>) -> CallResult {
     let usage = match call.int(0) {
         who_is::RUSAGE_SELF => crate::process::rusage(call.process().usage()),
         who_is::RUSAGE_CHILDREN => crate::process::rusage(call.process().children_usage()),
-        who_is::RUSAGE_THREAD => Rusage {
-            utime: Timeval::from_nanos(call.thread.cpu_time().as_nanos() as u64),
-            ..crate::process::rusage(call.process().usage())
-        },
+        // Faults are counted for the process as a whole.
+        who_is::RUSAGE_THREAD => {
+            let (mine, all) = (call.thread.usage(), call.process().usage());
+            crate::process::rusage(Usage {
+                cpu_ns: mine.cpu_ns,
+                voluntary: mine.voluntary,
+                involuntary: mine.involuntary,
+                ..all
+            })
+        }
         _ => return Err(Errno::EINVAL),
     };
     call.write(call.ptr(1), &usage)?;

@@ -201,6 +201,8 @@ pub(crate) fn rusage(usage: Usage) -> Rusage {
         maxrss: (usage.peak_resident * 4) as i64,
         minflt: usage.minor_faults as i64,
         majflt: usage.major_faults as i64,
+        nvcsw: usage.voluntary as i64,
+        nivcsw: usage.involuntary as i64,
         ..Rusage::default()
     }
 }

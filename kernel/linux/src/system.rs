@@ -39,12 +39,14 @@ fn sysinfo(call: &mut Call<'_>) -> CallResult {
     let memory = kernel_mm::stats();
     let account = call.process().domain().memory();
     let (total, free) = (memory.total.min(account.limit()), memory.free.min(account.available()));
-    let (running, threads) = kernel_sched::load();
+    let pids = call.process().pids();
+    let threads = pids.activity().threads;
+    let loads = pids.load().fixed();
     call.write(
         call.ptr(0),
         &Sysinfo {
             uptime: (now().0 / 1_000_000_000) as i64,
-            loads: [(running as u64) << 16; 3],
+            loads,
             totalram: (total * PAGE_SIZE) as u64,
             freeram: (free * PAGE_SIZE) as u64,
             procs: threads.min(usize::from(u16::MAX)) as u16,

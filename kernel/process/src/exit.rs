@@ -88,7 +88,7 @@ pub(crate) fn leave(thread: &Arc<Thread>, reason: ExitReason) {
     let last = {
         let mut threads = process.threads.lock();
         threads.retain(|other| !Arc::ptr_eq(other, thread));
-        process.past.lock().cpu_ns += thread.cpu_time().as_nanos() as u64;
+        process.past.lock().add(thread.usage());
         threads.is_empty()
     };
     if !thread.is_leader() || last {

@@ -10,10 +10,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use aios_abi::Errno;
 use kernel_cap::Domain;
+use kernel_sched::Activity;
 use kernel_sync::{Mutex, MutexGuard, Once, SpinLock};
 
 use crate::exit::ExitReason;
 use crate::freeze::Freezing;
+use crate::load::{Census, LoadAverage};
 use crate::{Process, Thread, jobs};
 
 /// A process, thread, group or session number.
@@ -27,6 +29,8 @@ struct Table {
     threads: BTreeMap<Pid, Weak<Thread>>,
     processes: BTreeMap<Pid, Weak<Process>>,
     last: Pid,
+    /// Numbers given out so far.
+    given: u64,
     /// All numbers were used once: a new one must be looked for.
     wrapped: bool,
 }
@@ -44,6 +48,7 @@ pub struct Pids {
     closed: AtomicBool,
     ended: Once<EndHook>,
     freezing: Freezing,
+    load: LoadAverage,
 }
 
 impl Pids {
@@ -55,6 +60,7 @@ impl Pids {
             closed: AtomicBool::new(false),
             ended: Once::new(),
             freezing: Freezing::default(),
+            load: LoadAverage::default(),
         });
         jobs::add_agent(&pids);
         pids
@@ -119,6 +125,7 @@ impl Pids {
             if !used {
                 // Held for the thread that is being made.
                 table.threads.insert(next, Weak::new());
+                table.given += 1;
                 return Ok(next);
             }
         }
@@ -153,6 +160,31 @@ impl Pids {
     /// All processes, zombies included, by number.
     pub fn processes(&self) -> Vec<Arc<Process>> {
         self.table.lock().processes.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The number given out last, and how many were given out so far.
+    pub fn given(&self) -> (Pid, u64) {
+        let table = self.table.lock();
+        (table.last, table.given)
+    }
+
+    /// How many threads there are, and what they are up to.
+    pub fn activity(&self) -> Census {
+        let mut census = Census::default();
+        for thread in self.processes().iter().flat_map(|process| process.threads()) {
+            census.threads += 1;
+            match thread.activity() {
+                Activity::Running | Activity::Runnable => census.running += 1,
+                Activity::Blocked => census.blocked += 1,
+                Activity::Waiting => {}
+            }
+        }
+        census
+    }
+
+    /// Averages of the threads that ran or could have run.
+    pub fn load(&self) -> &LoadAverage {
+        &self.load
     }
 
     /// The members of a process group.

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 
 use aios_abi::linux::consts::signal::{SIGCONT, SIGHUP};
 use kernel_fs::tty::{self, Caller, JobControl, Session, Tty};
@@ -27,6 +28,11 @@ pub(crate) fn add_agent(pids: &Arc<Pids>) {
 
 pub(crate) fn remove_agent(agent: u64) {
     AGENTS.lock().remove(&agent);
+}
+
+/// All agents.
+pub(crate) fn agents() -> Vec<Arc<Pids>> {
+    AGENTS.lock().values().filter_map(Weak::upgrade).collect()
 }
 
 fn session(process: &Process) -> Session {

@@ -44,6 +44,9 @@ pub struct Usage {
     pub cpu_ns: u64,
     pub minor_faults: u64,
     pub major_faults: u64,
+    /// How often threads left their processor to wait, and how often for others.
+    pub voluntary: u64,
+    pub involuntary: u64,
     /// Frames, at the most.
     pub peak_resident: u64,
 }
@@ -53,6 +56,8 @@ impl Usage {
         self.cpu_ns += other.cpu_ns;
         self.minor_faults += other.minor_faults;
         self.major_faults += other.major_faults;
+        self.voluntary += other.voluntary;
+        self.involuntary += other.involuntary;
         self.peak_resident = self.peak_resident.max(other.peak_resident);
     }
 }
@@ -309,7 +314,7 @@ impl Process {
         // A thread that leaves adds its time to what is past under the same lock.
         let threads = self.threads.lock();
         let mut usage = *self.past.lock();
-        usage.cpu_ns += threads.iter().map(|thread| thread.cpu_time().as_nanos() as u64).sum::<u64>();
+        threads.iter().for_each(|thread| usage.add(thread.usage()));
         usage
     }
 

@@ -9,10 +9,12 @@ use aios_abi::linux::consts::resource::RLIMIT_NOFILE;
 use kernel_cap::Hold;
 use kernel_fs::{Context, Credentials, File};
 use kernel_mm::{Headroom, KernelCharge};
+use kernel_sched::Activity;
 use kernel_sync::{Once, SpinLock};
 
 use crate::exit::ExitReason;
 use crate::freeze::HeldFault;
+use crate::process::Usage;
 use crate::signal::ThreadSignals;
 use crate::{Files, Pid, Place, Process};
 
@@ -169,6 +171,27 @@ impl Thread {
 
     pub fn cpu_time(&self) -> Duration {
         self.kernel.get().map_or(Duration::ZERO, |kernel| kernel.cpu_time())
+    }
+
+    /// What it has used by itself; what its memory took is the process's.
+    pub fn usage(&self) -> Usage {
+        let Some(kernel) = self.kernel.get() else { return Usage::default() };
+        let stats = kernel.stats();
+        Usage {
+            cpu_ns: kernel.cpu_time().as_nanos() as u64,
+            voluntary: stats.voluntary,
+            involuntary: stats.involuntary,
+            ..Usage::default()
+        }
+    }
+
+    /// What it is up to. One that is stopped or frozen waits.
+    pub fn activity(&self) -> Activity {
+        let stands_still = || self.process.stop.signal().is_some() || self.process.pids().is_frozen();
+        match self.kernel.get().map_or(Activity::Runnable, |kernel| kernel.activity()) {
+            Activity::Blocked if stands_still() => Activity::Waiting,
+            activity => activity,
+        }
     }
 
     /// The name, NUL-padded (`PR_SET_NAME`).

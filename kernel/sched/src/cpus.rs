@@ -64,9 +64,6 @@ static POSSIBLE: AtomicUsize = AtomicUsize::new(1);
 /// What each other CPU does first.
 static PREPARE: Once<fn()> = Once::new();
 
-/// Threads that exist.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
 /// The groups there are, at their numbers, which all queues know. The root's place stays empty.
 static GROUPS: IrqLock<Vec<Option<Weak<CpuGroup>>>> = IrqLock::new(Vec::new());
 
@@ -128,21 +125,6 @@ pub(crate) fn first_usable(sets: &[CpuSet]) -> CpuSet {
 /// What CPUs are like at a time, as far as they told.
 pub(crate) fn views(at: Instant) -> impl Fn(usize) -> CpuView {
     move |cpu| CPUS.get(cpu).map(|cpu| cpu.published.load(at.0)).unwrap_or_default()
-}
-
-/// The existence of a thread.
-pub(crate) struct Place(());
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        THREADS.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts one more thread; the CPUs that may run it have queues then.
-pub(crate) fn reserve() -> Place {
-    THREADS.fetch_add(1, Ordering::Relaxed);
-    Place(())
 }
 
 /// On the hosted machine all CPUs run from the start, and nobody adopted them.
@@ -257,12 +239,11 @@ pub(crate) fn arm(local: &Local) {
 
 /// How long CPUs had nothing to run, all together.
 pub fn idle_time() -> Duration {
-    let idle = CPUS.iter().take(cpu::count()).filter_map(|cpu| cpu.idle.get());
-    idle.map(|thread| thread.cpu_time()).sum()
+    (0..cpu::count()).map(idle_time_of).sum()
 }
 
-/// Threads in run queues and running, of all threads.
-pub fn load() -> (usize, usize) {
-    let runnable = CPUS.iter().take(cpu::count()).map(|cpu| cpu.lock().queue.len()).sum();
-    (runnable, THREADS.load(Ordering::Relaxed))
+/// How long a CPU had nothing to run.
+pub fn idle_time_of(cpu: usize) -> Duration {
+    let idle = CPUS.get(cpu).and_then(|cpu| cpu.idle.get());
+    idle.map_or(Duration::ZERO, |thread| thread.cpu_time())
 }

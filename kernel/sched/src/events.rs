@@ -9,8 +9,8 @@ use aios_abi::sched_trace::{Event, Left};
 use kernel_hal::cpu::{self, MAX_CPUS};
 use kernel_hal::time::Instant;
 
-use crate::thread::{State, Thread};
-use crate::trace;
+use crate::thread::{Activity, State, Thread};
+use crate::{cpus, trace};
 
 /// A number with one writer at a time.
 #[derive(Default)]
@@ -35,13 +35,21 @@ impl Counter {
 /// What is counted of a thread.
 #[derive(Default)]
 pub(crate) struct ThreadCounters {
-    /// Since when it waits for a CPU, in nanoseconds.
+    /// Since when it waits for a CPU, and when it got one last, in nanoseconds.
     queued: AtomicU64,
+    started: AtomicU64,
     delay: Counter,
-    runs: Counter,
     voluntary: Counter,
     involuntary: Counter,
     migrations: Counter,
+}
+
+impl ThreadCounters {
+    /// Whether it ever got a CPU.
+    #[inline]
+    fn ran(&self) -> bool {
+        self.started.load(Ordering::Relaxed) != 0
+    }
 }
 
 /// How a thread was scheduled so far.
@@ -56,12 +64,14 @@ pub struct ThreadStats {
     pub involuntary: u64,
     /// How often it went to another CPU.
     pub migrations: u64,
+    /// When it got a CPU last.
+    pub started: Instant,
 }
 
 /// What is counted of a CPU.
 #[repr(align(64))]
 struct CpuCounters {
-    choices: Counter,
+    stays: Counter,
     switches: Counter,
     idles: Counter,
     yields: Counter,
@@ -72,7 +82,7 @@ struct CpuCounters {
 
 static CPUS: [CpuCounters; MAX_CPUS] = [const {
     CpuCounters {
-        choices: Counter::new(),
+        stays: Counter::new(),
         switches: Counter::new(),
         idles: Counter::new(),
         yields: Counter::new(),
@@ -101,7 +111,7 @@ pub struct CpuStats {
 /// How `cpu` did so far.
 pub fn cpu_stats(cpu: usize) -> CpuStats {
     CPUS.get(cpu).map_or_else(CpuStats::default, |cpu| CpuStats {
-        choices: cpu.choices.get(),
+        choices: cpu.stays.get() + cpu.switches.get(),
         switches: cpu.switches.get(),
         idles: cpu.idles.get(),
         yields: cpu.yields.get(),
@@ -121,26 +131,37 @@ impl Thread {
     /// How it was scheduled so far.
     pub fn stats(&self) -> ThreadStats {
         let counters = &self.counters;
+        // It left a CPU as often as it got one.
+        let running = self.activity() == Activity::Running;
+        let (voluntary, involuntary) = (counters.voluntary.get(), counters.involuntary.get());
         ThreadStats {
             delay: counters.delay.get(),
-            runs: counters.runs.get(),
-            voluntary: counters.voluntary.get(),
-            involuntary: counters.involuntary.get(),
+            runs: voluntary + involuntary + u64::from(running),
+            voluntary,
+            involuntary,
             migrations: counters.migrations.get(),
+            started: Instant(counters.started.load(Ordering::Relaxed)),
         }
+    }
+
+    /// Virtual time that it has used in the fair class, in nanoseconds of one with the usual weight; only differences
+    /// between threads of one group on one CPU mean something.
+    pub fn virtual_time(&self) -> i64 {
+        let status = self.status.lock();
+        if let Some(entity) = &status.entity {
+            return entity.vruntime();
+        }
+        // One that moves at this moment is in neither queue.
+        let Some(cpu) = cpus::CPUS.get(self.cpu()) else { return 0 };
+        let local = cpu.lock();
+        local.queue.find_fair(self.group_id(), self.key()).map_or(0, |entity| entity.vruntime())
     }
 }
 
-/// This CPU chose what to run.
+/// CPU `number`, this one, goes from one thread to another; `state` is what the first had come to.
 #[inline]
-pub(crate) fn chosen() {
-    here().choices.add(1);
-}
-
-/// This CPU goes from one thread to another; `state` is what the first had come to.
-#[inline]
-pub(crate) fn switched(from: &Thread, state: State, to: &Thread, at: Instant) {
-    let here = here();
+pub(crate) fn switched(number: usize, from: &Thread, state: State, to: &Thread, at: Instant) {
+    let here = &CPUS[number];
     here.switches.add(1);
     let left = match state {
         State::Running => Left::Runnable,
@@ -159,7 +180,7 @@ pub(crate) fn switched(from: &Thread, state: State, to: &Thread, at: Instant) {
     } else {
         let delay = at.0.saturating_sub(to.counters.queued.load(Ordering::Relaxed));
         to.counters.delay.add(delay);
-        to.counters.runs.add(1);
+        to.counters.started.store(at.0, Ordering::Relaxed);
         here.delay.add(delay);
     }
     if trace::is_on() {
@@ -167,9 +188,10 @@ pub(crate) fn switched(from: &Thread, state: State, to: &Thread, at: Instant) {
     }
 }
 
-/// The running thread had parked, and goes on here: it was woken meanwhile. `state` is what it had come to.
+/// The running thread goes on, on CPU `number`. `state` is what it had come to: if it had parked, it was woken meanwhile.
 #[inline]
-pub(crate) fn stayed(thread: &Thread, state: State) {
+pub(crate) fn stayed(number: usize, thread: &Thread, state: State) {
+    CPUS[number].stays.add(1);
     if trace::is_on() && state != State::Running {
         let number = trace::number(thread);
         trace::record(Event::Switch { from: number, left: Left::Waiting, to: number });
@@ -186,7 +208,7 @@ pub(crate) fn woken(thread: &Thread, on: usize, at: Instant) {
         here.local_wakes.add(1);
     }
     if trace::is_on() {
-        let new = thread.counters.runs.get() == 0;
+        let new = !thread.counters.ran();
         trace::record(Event::Wake { thread: trace::number(thread), by: trace::running(), on: on as u16, new });
     }
 }
@@ -195,7 +217,7 @@ pub(crate) fn woken(thread: &Thread, on: usize, at: Instant) {
 #[inline]
 pub(crate) fn moved(thread: &Thread, from: usize, to: usize) {
     // Where one that never ran was made does not count.
-    if from == to || thread.counters.runs.get() == 0 {
+    if from == to || !thread.counters.ran() {
         return;
     }
     thread.counters.migrations.add(1);

@@ -24,10 +24,10 @@ pub mod timer;
 pub mod trace;
 mod wake;
 
-pub use cpus::{idle_time, load, start_cpus};
+pub use cpus::{idle_time, idle_time_of, start_cpus};
 pub use events::{CpuStats, ThreadStats, cpu_stats};
 pub use group::{CpuGroup, CpuLimits};
 pub use parking::init;
 pub use policy::{Bandwidth, Class, Reservation};
 pub use switch::{exit, need_resched, reschedule, run_idle, yield_now};
-pub use thread::{Params, Thread, current, running, spawn};
+pub use thread::{Activity, Params, Thread, current, running, spawn};

@@ -26,6 +26,7 @@ pub(crate) fn park(deadline: Option<Instant>, interruptible: bool) {
         return;
     }
     status.state = State::Parked;
+    status.interruptible = interruptible;
     let at = now();
     let mut local = this_cpu().lock();
     let left = leave(&mut local, &me, status.class, at);
@@ -67,7 +68,6 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Opt
     let number = cpu::id();
     let cpu = &CPUS[number];
     cpu.need.store(false, Ordering::Relaxed);
-    events::chosen();
     let mut next = local.queue.pick(at.0, pass);
     if cpu::count() > 1 {
         (local, next) = balance::settle(me, number, local, next, at);
@@ -83,7 +83,7 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Opt
         drop(local);
         // It may have been on its way to sleep and was woken meanwhile.
         let state = core::mem::replace(&mut me.status.lock().state, State::Running);
-        events::stayed(me, state);
+        events::stayed(number, me, state);
         return None;
     }
     // Claimed before the queue is let go of: whoever changes what a thread is scheduled by, or takes it to another CPU,
@@ -101,7 +101,7 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Opt
         }
         state
     };
-    events::switched(me, state, &next, at);
+    events::switched(number, me, state, &next, at);
     me.clock.stop(at);
     next.clock.start(at);
     next.status.lock().state = State::Running;

@@ -34,9 +34,23 @@ pub(crate) enum State {
     Dead,
 }
 
+/// What a thread is up to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activity {
+    Running,
+    /// It waits for a CPU.
+    Runnable,
+    /// It waits for something, until that comes or it is interrupted.
+    Waiting,
+    /// The same, but no signal ends the wait: it will not be long.
+    Blocked,
+}
+
 /// State, wake-up permit, and what it is scheduled by.
 pub(crate) struct Status {
     pub state: State,
+    /// Whether what it waits for, while it is parked, may be given up.
+    pub interruptible: bool,
     /// A wake that no park has used up.
     pub woken: bool,
     /// What queues hold of it, while it is parked. It is in the queue of `home` while it is runnable.
@@ -83,7 +97,6 @@ pub struct Thread {
     pub(crate) timer: Option<Timer>,
     /// How much later than asked for such waits may end, nanoseconds.
     slack: AtomicU64,
-    _place: Option<cpus::Place>,
 }
 
 impl HasTask for Thread {
@@ -131,8 +144,8 @@ impl Thread {
             switch::exit as task::End
         });
         let task = Task::new(begin, user, root).map_err(|_| Errno::ENOMEM)?;
-        let means = (cpus::reserve(), Timer::new()?);
-        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone(), params, Some(means))))
+        let timer = Timer::new()?;
+        Ok(Arc::new_cyclic(|this| Thread::around(task, name, owner, this.clone(), params, Some(timer))))
     }
 
     pub(crate) fn idle() -> Arc<Thread> {
@@ -150,17 +163,17 @@ impl Thread {
         owner: Option<Arc<dyn Any + Send + Sync>>,
         this: Weak<Thread>,
         params: Params,
-        means: Option<(cpus::Place, Timer)>,
+        timer: Option<Timer>,
     ) -> Thread {
-        let (place, timer) = means.unzip();
         let id = NUMBER.fetch_add(1, Ordering::Relaxed);
-        trace::announce(id as u32, &name, place.is_none());
+        trace::announce(id as u32, &name, timer.is_none());
         let group = params.group.as_ref().map_or(GroupId::ROOT, |group| group.id());
         let within = params.group.as_ref().map_or(CpuSet::ALL, |group| group.cpus());
         let usable = cpus::first_usable(&[params.allowed.and(&within), within]);
-        let entity = place.is_some().then(|| Box::new(Entity::thread(id, params.class, group, usable)));
+        let entity = timer.is_some().then(|| Box::new(Entity::thread(id, params.class, group, usable)));
         let status = Status {
             state: State::Parked,
+            interruptible: true,
             woken: false,
             entity,
             class: params.class,
@@ -182,7 +195,6 @@ impl Thread {
             owner: SpinLock::new(owner),
             timer,
             slack: AtomicU64::new(0),
-            _place: place,
         }
     }
 
@@ -267,9 +279,14 @@ impl Thread {
         self.timer.is_none()
     }
 
-    /// True while it waits for something.
-    pub fn is_parked(&self) -> bool {
-        self.status.lock().state == State::Parked
+    pub fn activity(&self) -> Activity {
+        let status = self.status.lock();
+        match status.state {
+            State::Running => Activity::Running,
+            State::Runnable => Activity::Runnable,
+            State::Parked if !status.interruptible => Activity::Blocked,
+            State::Parked | State::Dead => Activity::Waiting,
+        }
     }
 }
 

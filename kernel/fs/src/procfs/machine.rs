@@ -26,6 +26,7 @@ pub(super) fn register_once() {
     register_link("thread-self", MachineLink::CurrentThread);
     register_link("mounts", MachineLink::Fixed("self/mounts"));
     register("meminfo", Entry::new(meminfo));
+    register("vmstat", Entry::new(virtual_memory));
     register("cpuinfo", Entry::new(|_| cpuinfo::text()));
     register("devices", Entry::new(|_| devices()));
     register("sys/fs/pipe-max-size", Entry::constant(pipe::MAX_CAPACITY));
@@ -83,6 +84,15 @@ fn meminfo(processes: &dyn Processes) -> Result<Vec<u8>, Errno> {
     }
     put("CommitLimit", total)?;
     put("Committed_AS", account.used().min(total))?;
+    Ok(text.into_bytes())
+}
+
+/// Counts of pages: what `meminfo` says, and that nothing is ever swapped. Others are not counted, and not there.
+fn virtual_memory(processes: &dyn Processes) -> Result<Vec<u8>, Errno> {
+    let account = processes.account();
+    let free = kernel_mm::stats().free.min(account.available());
+    let mut text = Text::new();
+    text.put(format_args!("nr_free_pages {free}\nnr_anon_pages {}\npswpin 0\npswpout 0\n", account.used()))?;
     Ok(text.into_bytes())
 }
 

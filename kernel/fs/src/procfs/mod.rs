@@ -46,8 +46,25 @@ pub trait Processes: Send + Sync {
     /// The process with that number, or the thread.
     fn find(&self, number: u32) -> Option<Arc<dyn Subject>>;
 
+    /// What the processes are up to, all together.
+    fn statistics(&self) -> Statistics;
+
     /// Who pays for texts that are kept, and whose memory is shown.
     fn account(&self) -> Arc<Account>;
+}
+
+/// The processes of one agent, counted.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    /// Threads; those that run or wait for a processor; those that wait and cannot be interrupted.
+    pub threads: usize,
+    pub running: usize,
+    pub blocked: usize,
+    /// The process or thread number given out last, and how many were given out so far.
+    pub last: u32,
+    pub made: u64,
+    /// Averages of active threads over 1, 5 and 15 minutes, in hundredths.
+    pub load: [u64; 3],
 }
 
 /// A process or one of its threads. It stays the same one when its number is given to another.
@@ -112,6 +129,8 @@ pub enum SubjectFile {
     OomScore,
     OomScoreAdjust,
     Personality,
+    Sched,
+    SchedStat,
     Stat,
     Statm,
     Status,

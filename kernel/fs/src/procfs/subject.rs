@@ -71,6 +71,8 @@ const NAMES: &[Name] = &[
     both("mountinfo", 0o444, What::File(SubjectFile::MountInfo)),
     both("wchan", 0o444, What::File(SubjectFile::Wchan)),
     both("cgroup", 0o444, What::File(SubjectFile::Cgroup)),
+    both("sched", 0o444, What::File(SubjectFile::Sched)),
+    both("schedstat", 0o444, What::File(SubjectFile::SchedStat)),
     both("oom_score", 0o444, What::File(SubjectFile::OomScore)),
     both("oom_score_adj", 0o444, What::File(SubjectFile::OomScoreAdjust)),
 ];

@@ -46,6 +46,10 @@ impl Processes for Shown {
         known.then(|| Arc::new(One { fake: self.0.clone(), number, is_thread: false }) as Arc<dyn Subject>)
     }
 
+    fn statistics(&self) -> Statistics {
+        Statistics::default()
+    }
+
     fn account(&self) -> Arc<Account> {
         account()
     }

@@ -11,6 +11,7 @@ mod limits;
 mod machine;
 mod memory;
 mod mounts;
+mod sched;
 mod stat;
 mod status;
 mod subject;
@@ -21,7 +22,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use kernel_fs::Path;
-use kernel_fs::procfs::{Processes, Subject};
+use kernel_fs::procfs::{Processes, Statistics, Subject};
 use kernel_mm::Account;
 
 use crate::{Pid, Pids, Thread};
@@ -70,6 +71,19 @@ impl Processes for Agent {
             return Some(Arc::new(View::process(&process)));
         }
         pids.thread(number).map(|thread| Arc::new(View::thread(&thread)) as Arc<dyn Subject>)
+    }
+
+    fn statistics(&self) -> Statistics {
+        let Some(pids) = self.pids.upgrade() else { return Statistics::default() };
+        let (census, (last, made)) = (pids.activity(), pids.given());
+        Statistics {
+            threads: census.threads,
+            running: census.running,
+            blocked: census.blocked,
+            last,
+            made,
+            load: pids.load().hundredths(),
+        }
     }
 
     fn account(&self) -> Arc<Account> {

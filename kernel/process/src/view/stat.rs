@@ -8,7 +8,7 @@ use aios_abi::linux::consts::resource::RLIMIT_RSS;
 use aios_abi::linux::consts::{NSIG, SIG_DFL, SIG_IGN, USER_HZ, sched_policy as policy};
 use kernel_fs::procfs::Text;
 use kernel_hal::addr::{PAGE_SHIFT, PAGE_SIZE};
-use kernel_sched::Class;
+use kernel_sched::{Activity, Class};
 
 use super::areas;
 use super::subject::Found;
@@ -35,8 +35,11 @@ pub(super) fn state(found: &Found) -> (char, &'static str) {
     if found.process.stop.signal().is_some() {
         return ('T', "stopped");
     }
-    let parked = found.thread.as_ref().and_then(|thread| thread.kernel()).is_some_and(|kernel| kernel.is_parked());
-    if parked { ('S', "sleeping") } else { ('R', "running") }
+    match found.thread.as_ref().map_or(Activity::Runnable, |thread| thread.activity()) {
+        Activity::Running | Activity::Runnable => ('R', "running"),
+        Activity::Waiting => ('S', "sleeping"),
+        Activity::Blocked => ('D', "disk sleep"),
+    }
 }
 
 /// The thread's name, NUL-padded; of a zombie what was its name.
@@ -124,7 +127,7 @@ pub(super) fn stat(found: &Found, text: &mut Text) -> Result<(), Errno> {
     )?;
     // 18 to 21.
     text.put(format_args!(" {priority} {nice} {} 0", process.thread_count().max(1)))?;
-    let waits = u64::from(letter == 'S');
+    let waits = u64::from(letter == 'S' || letter == 'D');
     // 22 to 37: start, memory, stack pointer and program counter (not told, as on Linux), signals, where it waits.
     unsigned(
         text,

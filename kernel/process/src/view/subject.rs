@@ -11,7 +11,7 @@ use kernel_fs::{Path, Timestamp};
 use kernel_hal::time;
 use kernel_mm::io::{Sink, Source};
 
-use super::{areas, descriptors, limits, memory, mounts, stat, status};
+use super::{areas, descriptors, limits, memory, mounts, sched, stat, status};
 use crate::process::State;
 use crate::{Pid, Process, Thread};
 
@@ -172,6 +172,8 @@ impl Subject for View {
             SubjectFile::Personality => {
                 text.put(format_args!("{:08x}\n", process.persona.load(Ordering::Relaxed)))?;
             }
+            SubjectFile::Sched => sched::table(&found, &mut text)?,
+            SubjectFile::SchedStat => sched::line(&found, &mut text)?,
             SubjectFile::Stat => stat::stat(&found, &mut text)?,
             SubjectFile::Statm => stat::memory(&found, &mut text)?,
             SubjectFile::Status => status::status(&found, &mut text)?,

@@ -340,6 +340,30 @@ fn the_machine_tells_its_times() {
     assert!(stat.contains("\nbtime 17672256"));
     let uptime = read(b"/proc/uptime");
     assert!(uptime.trim_end().split(' ').all(|number| number.parse::<f64>().is_ok()), "{uptime}");
-    assert_eq!(read(b"/proc/loadavg").trim_end().split(' ').count(), 5);
+    // Two numbers were given out: to the process and to its second thread, whose own became the process's.
+    scene.world.pids.load().sample(6);
+    assert_eq!(read(b"/proc/loadavg"), "0.48 0.10 0.03 2/2 3\n");
+    assert!(stat.contains("\nprocesses 3\nprocs_running 2\nprocs_blocked 0\n"), "{stat}");
+    let statistics = read(b"/proc/schedstat");
+    let (head, processors) = statistics.split_at(statistics.find("cpu0 ").expect("a processor"));
+    assert!(head.starts_with("version 16\ntimestamp ") && head.lines().count() == 2, "{statistics}");
+    assert_eq!(processors.lines().count(), kernel_hal::cpu::count());
+    assert!(
+        processors.lines().all(|line| line.split(' ').skip(1).filter(|word| word.parse::<u64>().is_ok()).count() == 9)
+    );
     assert_eq!(read(b"/proc/sys/kernel/pid_max"), "4194304\n");
+}
+
+#[test]
+fn a_thread_tells_how_it_was_scheduled() {
+    let scene = Scene::new();
+    let tid = scene.threads[1].tid();
+    // These threads never ran.
+    assert_eq!(scene.text("schedstat"), "0 0 0\n");
+    assert_eq!(scene.text(&std::format!("task/{tid}/schedstat")), "0 0 0\n");
+    let table = scene.text(&std::format!("task/{tid}/sched"));
+    assert_eq!(table, std::format!("second ({tid}, #threads: 2)\n{}\n", "-".repeat(67)));
+    scene.end();
+    assert_eq!(scene.text("schedstat"), "0 0 0\n");
+    assert!(scene.text("sched").starts_with(&std::format!("lea der) ({}, #threads: ", scene.process.pid())));
 }

@@ -60,6 +60,15 @@ impl<T> Tree<T> {
         remove(&mut self.root, key)
     }
 
+    /// The entity at a place.
+    pub fn get(&self, key: Key) -> Option<&Entity<T>> {
+        let mut at = self.root.as_deref();
+        while let Some(node) = at.filter(|node| node.key != key) {
+            at = if key.before(&node.key) { node.left.as_deref() } else { node.right.as_deref() };
+        }
+        at
+    }
+
     pub fn first(&self) -> Option<&Entity<T>> {
         let mut at = self.root.as_deref()?;
         while let Some(left) = at.left.as_deref() {

@@ -186,6 +186,12 @@ impl<T: Runnable> RunQueue<T> {
         !self.deadline.is_empty() || !self.realtime.is_empty() || self.fair_waits()
     }
 
+    /// The entity of a fair thread that is in the queue or runs; see [`remove`](RunQueue::remove).
+    pub fn find_fair(&self, group: GroupId, key: Key) -> Option<&Entity<T>> {
+        let queue = &self.group(group)?.fair;
+        queue.current.as_deref().filter(|entity| entity.key.id == key.id).or_else(|| queue.tree.get(key))
+    }
+
     /// The entity of the running thread.
     pub fn current(&self) -> Option<&Entity<T>> {
         match &self.running {

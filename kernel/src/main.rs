@@ -55,6 +55,7 @@ fn bring_up(start: &'static Boot, acpi: Option<&Acpi>) {
     kernel_process::exec::set_randomize(start.option("norandmaps").is_none());
     kernel_process::exec::install_vdso(VDSO);
     kernel_process::shortage::set_keeper(kernel_agent::make_room);
+    kernel_process::contain::install(kernel_agent::end_for_kernel_fault);
     kernel_process::register_machine();
     if let Err(error) = kernel_process::start_averages() {
         log::warn!("no load averages: {error}");

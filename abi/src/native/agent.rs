@@ -136,6 +136,8 @@ wire_enum! {
         /// Not an end: its fault policy stopped it, and it can be looked at, thawed or killed. AgentWait tells it where it is
         /// asked to.
         Frozen = 6 "frozen by its fault policy",
+        /// The kernel failed while it served the agent; `reason` says where.
+        KernelFault = 7 "ended by a fault of the kernel",
     }
 }
 

@@ -1,6 +1,7 @@
 //! One agent.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -27,6 +28,8 @@ pub(crate) enum Killed {
     Verb(i32),
     /// The machine had no memory left, and the agent held the most: so many bytes.
     Memory(u64),
+    /// The kernel failed while it served the agent.
+    KernelFault,
 }
 
 pub struct Agent {
@@ -38,6 +41,8 @@ pub struct Agent {
     started: Instant,
     /// Why it was killed, when it was.
     killed: SpinLock<Option<Killed>>,
+    /// How the kernel failed, when it did.
+    kernel_fault: SpinLock<Option<String>>,
     exit: SpinLock<Option<AgentExitRecord>>,
     /// How its first process ended, once it has.
     first_end: SpinLock<Option<ExitReason>>,
@@ -64,6 +69,7 @@ impl Agent {
             state: SpinLock::new(AgentState::Created),
             started: now(),
             killed: SpinLock::new(None),
+            kernel_fault: SpinLock::new(None),
             exit: SpinLock::new(None),
             first_end: SpinLock::new(None),
             ender: Once::new(),
@@ -127,6 +133,22 @@ impl Agent {
         *self.killed.lock() = Some(why);
         self.end_processes();
         Ok(())
+    }
+
+    /// Ends it because the kernel failed while it served it. False for the first agent, which cannot be spared.
+    pub(crate) fn end_for_kernel_fault(&self, what: String) -> bool {
+        if self.parent.is_none() {
+            return false;
+        }
+        self.kernel_fault.lock().get_or_insert(what);
+        // One that is ending already ends without help.
+        let _ended = self.end(Killed::KernelFault);
+        true
+    }
+
+    /// How the kernel failed while it served the agent.
+    pub(crate) fn kernel_fault(&self) -> String {
+        self.kernel_fault.lock().clone().unwrap_or_default()
     }
 
     /// Tells all processes to end, and lets none be added.

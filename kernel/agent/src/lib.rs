@@ -30,6 +30,14 @@ pub use table::{find, list, of_process};
 
 use aios_abi::Errno;
 use aios_abi::native::AgentId;
+use kernel_hal::containment::KernelFault;
+use kernel_process::Process;
+
+/// Ends the agent of `process` because the kernel failed while it served it; false for one that cannot be spared.
+pub fn end_for_kernel_fault(process: &Process, fault: &KernelFault) -> bool {
+    let what = || alloc::format!("kernel fault in {}: {}", fault.room, fault.message);
+    of_process(process).is_some_and(|agent| agent.end_for_kernel_fault(what()))
+}
 
 /// Ends an agent and all it owns; returns when that is decided, not when it is done.
 pub fn kill(id: AgentId, reason: i32) -> Result<(), Errno> {

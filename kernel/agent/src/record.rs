@@ -26,6 +26,9 @@ pub(crate) fn exit_record(agent: &Agent, reason: &ExitReason, killed: Option<Kil
         (Some(Killed::Memory(held)), _) => {
             (ExitKind::Limit, format!("{}: {MACHINE}; it held the most, {} KiB", agent.domain().name(), held / 1024))
         }
+        (Some(Killed::KernelFault), _) => {
+            (ExitKind::KernelFault, format!("{}: {}", agent.domain().name(), agent.kernel_fault()))
+        }
         (None, ExitReason { out_of_memory: Some(short), fault, .. }) => {
             (ExitKind::Limit, format!("{}: {}", agent.domain().name(), shortage_text(agent, *short, fault.as_ref())))
         }

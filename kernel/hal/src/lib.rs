@@ -17,6 +17,7 @@ pub mod boot;
 #[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the hosted machine's time is virtual"))]
 mod clock;
 pub mod console;
+pub mod containment;
 pub mod cpu;
 pub mod cpuset;
 pub mod dma;

@@ -70,6 +70,7 @@ pub fn end_process(process: &Process, reason: ExitReason) {
 /// The caller returns to the thread's loop, which ends the kernel thread.
 pub(crate) fn leave(thread: &Arc<Thread>, reason: ExitReason) {
     let process = thread.process().clone();
+    thread.leaving.store(true, Ordering::Relaxed);
     futex::thread_exit(thread);
     thread.finish_vfork();
     let files = thread.replace_files(crate::Files::new(process.domain()));
@@ -116,8 +117,8 @@ fn process_end(process: &Arc<Process>, reason: ExitReason) {
     let space = process.replace_space(None);
     task::set_root(None);
     if let Some(space) = space {
-        // Shared with a `vfork` parent or a `CLONE_VM` process it lives on.
-        if Arc::strong_count(&space) == 1 {
+        // Shared with a `vfork` parent or a `CLONE_VM` process it lives on. What a thread holds that was given up nobody uses.
+        if Arc::strong_count(&space) == 1 || process.is_given_up() {
             space.clear();
         }
     }

@@ -13,6 +13,7 @@
 
 extern crate alloc;
 
+pub mod contain;
 pub mod exec;
 pub mod exit;
 mod files;

@@ -118,6 +118,8 @@ pub struct Process {
     pub persona: AtomicU32,
     /// Which commands of `membarrier(2)` it registered for.
     pub barriers: AtomicU32,
+    /// One of its threads was given up with what it had hold of.
+    given_up: AtomicBool,
     _charge: KernelCharge,
 }
 
@@ -179,6 +181,7 @@ impl Process {
             no_new_privileges: AtomicBool::new(false),
             persona: AtomicU32::new(0),
             barriers: AtomicU32::new(0),
+            given_up: AtomicBool::new(false),
             _charge: parts.charge,
         })
     }
@@ -207,6 +210,14 @@ impl Process {
     /// True until one of its threads has decided that it ends.
     pub fn is_alive(&self) -> bool {
         matches!(*self.state.lock(), State::Alive)
+    }
+
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// How it ended, once it has.

@@ -65,6 +65,8 @@ pub struct Thread {
     ending: SpinLock<Option<ExitReason>>,
     /// What it did wrong, until the agent's fault policy has judged it.
     pub(crate) held: SpinLock<Option<HeldFault>>,
+    /// It is on its way out (`exit::leave`).
+    pub(crate) leaving: AtomicBool,
     _hold: Hold,
     _charge: KernelCharge,
     _headroom: Headroom,
@@ -115,6 +117,7 @@ impl Thread {
             reset_on_fork: AtomicBool::new(false),
             ending: SpinLock::new(None),
             held: SpinLock::new(None),
+            leaving: AtomicBool::new(false),
             _hold: parts.hold,
             _charge: parts.charge,
             _headroom: parts.headroom,
@@ -270,6 +273,10 @@ impl Thread {
 
     pub(crate) fn ending(&self) -> Option<ExitReason> {
         *self.ending.lock()
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     pub fn is_leader(&self) -> bool {

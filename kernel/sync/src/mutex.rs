@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 
 use kernel_hal::lock::check::{self, Class, Kind};
-use kernel_hal::lock::{TryGuard, TryLock};
+use kernel_hal::lock::{Obligation, TryGuard, TryLock};
 
 use crate::WaitQueue;
 
@@ -35,7 +35,7 @@ impl<T: ?Sized> Mutex<T> {
             None => self.queue.wait_uninterruptible(|| self.cell.try_lock()),
         };
         check::taken(self.class, Kind::Sleep, self.queue.address());
-        MutexGuard { guard: Some(guard), queue: &self.queue }
+        MutexGuard { guard: Some(guard), queue: &self.queue, _owed: Obligation::new() }
     }
 
     #[inline]
@@ -43,7 +43,7 @@ impl<T: ?Sized> Mutex<T> {
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let guard = self.cell.try_lock()?;
         check::taken(self.class, Kind::Sleep, self.queue.address());
-        Some(MutexGuard { guard: Some(guard), queue: &self.queue })
+        Some(MutexGuard { guard: Some(guard), queue: &self.queue, _owed: Obligation::new() })
     }
 
     pub fn get_mut(&mut self) -> &mut T {
@@ -69,6 +69,7 @@ pub struct MutexGuard<'a, T: ?Sized> {
     /// `Some` until the guard is dropped.
     guard: Option<TryGuard<'a, T>>,
     queue: &'a WaitQueue,
+    _owed: Obligation,
 }
 
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {

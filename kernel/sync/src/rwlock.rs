@@ -6,7 +6,7 @@
 use core::ops::{Deref, DerefMut};
 
 use kernel_hal::lock::check::{self, Class, Kind};
-use kernel_hal::lock::{ReadGuard, TryRwLock, WriteGuard};
+use kernel_hal::lock::{Obligation, ReadGuard, TryRwLock, WriteGuard};
 
 use crate::WaitQueue;
 
@@ -33,7 +33,7 @@ impl<T: ?Sized> RwLock<T> {
             None => self.queue.wait_uninterruptible(|| self.cell.try_read()),
         };
         check::taken(self.class, Kind::Sleep, self.queue.address());
-        RwReadGuard { guard: Some(guard), queue: &self.queue }
+        RwReadGuard { guard: Some(guard), queue: &self.queue, _owed: Obligation::new() }
     }
 
     #[inline]
@@ -45,7 +45,7 @@ impl<T: ?Sized> RwLock<T> {
             None => self.queue.wait_uninterruptible(|| self.cell.try_write()),
         };
         check::taken(self.class, Kind::Sleep, self.queue.address());
-        RwWriteGuard { guard: Some(guard), queue: &self.queue }
+        RwWriteGuard { guard: Some(guard), queue: &self.queue, _owed: Obligation::new() }
     }
 }
 
@@ -63,6 +63,7 @@ macro_rules! guard {
             /// `Some` until the guard is dropped.
             guard: Option<$inner<'a, T>>,
             queue: &'a WaitQueue,
+            _owed: Obligation,
         }
 
         impl<T: ?Sized> Deref for $name<'_, T> {

@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use kernel_hal::lock::Obligation;
 use kernel_hal::model::{AtomicUsize, Ordering, fence};
 use kernel_hal::time::{Instant, now};
 
@@ -118,6 +119,8 @@ impl WaitQueue {
             return Ok(value);
         }
         let me = park::current();
+        // A wake that is spent on this waiter must not be lost.
+        let _owed = Obligation::new();
         loop {
             self.push(me.clone(), false);
             let outcome = match ready() {

@@ -4,11 +4,13 @@
 //! pipe and a port of the machine's serial device, which has flow control; so nothing is lost on the way, whoever is slow.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write, pipe};
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader, Read, Write, pipe};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 use serde::Deserialize;
@@ -34,6 +36,10 @@ pub struct Streams {
     stderr: Option<OwnedFd>,
     /// Threads that end when the agent's last output is with the host.
     outgoing: Vec<JoinHandle<()>>,
+    /// Closed when the agent has ended: what it wrote is in the pipes by then, and nothing more comes.
+    over: Option<OwnedFd>,
+    /// Reads its end.
+    ended: Arc<OwnedFd>,
 }
 
 impl Streams {
@@ -43,7 +49,16 @@ impl Streams {
         if let Some(window) = cmdline.window {
             resize(&console, window);
         }
-        let mut streams = Streams { console, stdin: None, stdout: None, stderr: None, outgoing: Vec::new() };
+        let (ended, over) = pipe().context("cannot make a pipe")?;
+        let mut streams = Streams {
+            console,
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            outgoing: Vec::new(),
+            over: Some(over.into()),
+            ended: Arc::new(ended.into()),
+        };
         if cmdline.stdin {
             let port = open(OpenOptions::new().read(true), STDIN)?;
             let (reader, writer) = pipe().context("cannot make a pipe")?;
@@ -67,7 +82,8 @@ impl Streams {
     fn outgoing(&mut self, port: &str) -> Result<OwnedFd, Error> {
         let port = open(OpenOptions::new().write(true), port)?;
         let (reader, writer) = pipe().context("cannot make a pipe")?;
-        self.outgoing.push(start("output", move || carry(reader, port))?);
+        let ended = self.ended.clone();
+        self.outgoing.push(start("output", move || carry(UntilEnd { pipe: reader, ended }, port))?);
         Ok(writer.into())
     }
 
@@ -83,11 +99,30 @@ impl Streams {
     }
 
     /// Waits until what the agent wrote is with the host, or the host does not want it.
-    pub fn flush(self) {
+    pub fn flush(mut self) {
+        self.over = None;
         for thread in self.outgoing {
             // One that broke off has nothing to send any more.
             let _ = thread.join();
         }
+    }
+}
+
+/// What an agent writes into a pipe, until it has closed it or has ended. Both, because an agent that the kernel had to give up
+/// may leave a descriptor open that nobody has.
+struct UntilEnd {
+    pipe: PipeReader,
+    /// Hangs up when the agent has ended.
+    ended: Arc<OwnedFd>,
+}
+
+impl Read for UntilEnd {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut wanted =
+            [PollFd::new(&self.pipe, PollFlags::IN), PollFd::from_borrowed_fd(self.ended.as_fd(), PollFlags::IN)];
+        poll(&mut wanted, None)?;
+        // The pipe's bytes, or its end, come first; with neither, and the agent gone, that is all.
+        if wanted[0].revents().is_empty() { Ok(0) } else { self.pipe.read(buffer) }
     }
 }
 
@@ -168,6 +203,22 @@ mod tests {
         reader.read_to_end(&mut got).unwrap();
         thread.join().unwrap();
         assert!(got == sent);
+    }
+
+    #[test]
+    fn output_ends_with_the_agent_even_where_its_end_of_the_pipe_stays_open() {
+        let (reader, mut left_open) = pipe().unwrap();
+        let (ended, over) = pipe().unwrap();
+        left_open.write_all(b"last words").unwrap();
+        let source = UntilEnd { pipe: reader, ended: Arc::new(ended.into()) };
+        let (mut got, sink) = pipe().unwrap();
+        let thread = thread::spawn(move || carry(source, sink));
+        drop(over);
+        thread.join().unwrap();
+        let mut text = String::new();
+        got.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "last words");
+        drop(left_open);
     }
 
     /// The host sends exactly these.

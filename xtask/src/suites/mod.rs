@@ -5,6 +5,7 @@
 
 mod boot;
 pub mod booted;
+mod containment;
 mod examples;
 mod exhaustion;
 mod faults;
@@ -75,6 +76,7 @@ const ALL: &[Suite] = &[
     suite("sched-trace", "traces of the scheduler: their format, and what is in them", sched_trace::run),
     suite("examples", "the agents in examples/, and what they print", examples::run),
     suite("faults", "the fault policies of agent.toml: kill, freeze, restart", faults::run),
+    suite("containment", "failures of the kernel in a call of one agent", containment::run),
     suite("last-words", "the log of a kernel that panicked or was reset, told by the next one", last_words::run),
     suite("spawn", "agents that cannot be started, and what is said of each", spawn::run),
     suite("linux", "the conformance programs, on this machine's Linux and in AIOS", linux::run),

@@ -19,6 +19,7 @@ use aios_abi::Errno;
 use kernel_bus::pci::{Function, Match, Pci};
 use kernel_hal::dma::Buffer;
 use kernel_hal::frame::OutOfMemory;
+use kernel_hal::lock::Obligation;
 use kernel_hal::time::now;
 use kernel_sync::{SpinLock, WaitQueue};
 
@@ -186,6 +187,8 @@ impl P9Channel {
     /// device failed. Signals do not end the wait, since the host has the request and may be half-way through it.
     pub fn call(&self, parts: &[&[u8]], reply: &mut Vec<u8>) -> Result<(), Errno> {
         let slot = self.take_slot()?;
+        // Others wait for the slot.
+        let _owed = Obligation::new();
         let result = self.exchange(parts, &slot, reply);
         self.give_back(slot);
         result

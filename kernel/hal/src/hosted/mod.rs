@@ -34,8 +34,8 @@ pub(crate) use clock::{
 };
 pub(crate) use cpu::{call_on, send_reschedule, start_cpus};
 pub(crate) use cpu::{
-    cpu_count, cpu_id, cpu_limit, interrupts_off, interrupts_on, preempt_depth, preempt_off, preempt_on,
-    wait_for_interrupt,
+    cpu_count, cpu_id, cpu_limit, discharge, interrupts_off, interrupts_on, oblige, preempt_depth, preempt_off,
+    preempt_on, wait_for_interrupt,
 };
 #[cfg(debug_assertions)]
 pub(crate) use cpu::{has_cpu_locks, in_interrupt, with_cpu_locks, with_task_locks};

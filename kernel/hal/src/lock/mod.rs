@@ -87,6 +87,32 @@ impl<T: ?Sized> Drop for TryGuard<'_, T> {
     }
 }
 
+/// While it lives, others may wait for what the running task is about to do: give a lock back, take itself off a queue. A
+/// task that has none can stop for good and nobody waits for it in vain (see [`containment`](crate::containment)).
+#[must_use]
+pub struct Obligation(());
+
+impl Obligation {
+    #[inline]
+    pub fn new() -> Obligation {
+        crate::machine::oblige();
+        Obligation(())
+    }
+}
+
+impl Default for Obligation {
+    fn default() -> Obligation {
+        Obligation::new()
+    }
+}
+
+impl Drop for Obligation {
+    #[inline]
+    fn drop(&mut self) {
+        crate::machine::discharge();
+    }
+}
+
 const WRITER: u32 = 1 << 31;
 
 /// A value with many readers or one writer; asking never waits.

@@ -43,7 +43,7 @@ pub use kmap::{map_device, read_device, write_device};
 pub use msr::{interrupts_off, interrupts_on, wait_for_interrupt};
 pub use nmi::dump_cpus;
 pub use panic::{halt, reset_on_panic};
-pub use percpu::{cpu_id, preempt_depth, preempt_off, preempt_on};
+pub use percpu::{cpu_id, discharge, oblige, preempt_depth, preempt_off, preempt_on};
 #[cfg(debug_assertions)]
 pub use percpu::{has_cpu_locks, in_interrupt, with_cpu_locks, with_task_locks};
 pub use phys::{

@@ -1,12 +1,15 @@
 //! The end: what failed, where, and how the kernel got there, to both serial ports, with what every other processor did;
 //! then the machine stops.
 
+use alloc::format;
+use alloc::string::String;
 use core::arch::asm;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::cpus::{cpu_count, remote};
-use super::{apic, kept, msr, percpu, phys, ports, reset, serial, symbols};
+use super::{apic, kept, msr, percpu, phys, ports, reset, serial, symbols, task};
+use crate::containment::{self, KernelFault};
 use crate::kept::Ending;
 use crate::time::{Instant, now};
 use crate::user::Registers;
@@ -84,9 +87,48 @@ fn stop_others() {
     }
 }
 
+/// Bytes of stack that the container gets at least.
+const CONTAINER_STACK: u64 = 6 << 10;
+
+/// Keeps the panic from everybody but the agent that the running thread serves, if that is sound: see
+/// [`containment`](crate::containment). Returns if it is not. Interrupts are off, and were on.
+fn contain(info: &core::panic::PanicInfo<'_>, frame: u64, fault_at: Option<u64>) {
+    let cpu = percpu::this();
+    let owes = cpu.preempt.get() != 0 || cpu.handlers.get() != 0 || cpu.obligations.get() != 0;
+    if owes || PANICKING.load(Ordering::SeqCst) != NOBODY || !task::has_room(frame, CONTAINER_STACK) {
+        return;
+    }
+    let Some(container) = containment::container() else { return };
+    // From here on a panic is not contained.
+    percpu::oblige();
+    msr::interrupts_on();
+    let place = info.location();
+    let room = match (fault_at.and_then(symbols::name), place) {
+        (Some(name), _) => containment::room_of_symbol(name),
+        (None, Some(place)) => containment::room_of_file(place.file()),
+        (None, None) => "kernel",
+    };
+    let message = match place.filter(|_| fault_at.is_none()) {
+        Some(place) => format!("{} ({place})", info.message()),
+        None => format!("{}", info.message()),
+    };
+    let mut fault = KernelFault { room: String::from(room), message, backtrace: String::new() };
+    symbols::backtrace(&mut fault.backtrace, frame, 0);
+    container(&fault);
+    msr::interrupts_off();
+    percpu::discharge();
+}
+
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    msr::interrupts_off();
+    let interrupts = msr::interrupts_off();
+    let frame: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) frame, options(nostack, nomem, preserves_flags)) };
+    let fault = percpu::this().fault.take();
+    if fault.map_or(interrupts, |(_, interrupts)| interrupts) {
+        contain(info, frame, fault.map(|(at, _)| at));
+    }
     let me = percpu::cpu_id();
     if let Err(other) = PANICKING.compare_exchange(NOBODY, me, Ordering::SeqCst, Ordering::SeqCst) {
         if other != me {
@@ -104,9 +146,6 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         Some(place) => writeln!(out, "\nkernel panic on CPU {}: {} ({place})", me, info.message()),
         None => writeln!(out, "\nkernel panic on CPU {}: {}", me, info.message()),
     };
-    let frame: u64;
-    // SAFETY: reads a register.
-    unsafe { asm!("mov {}, rbp", out(reg) frame, options(nostack, nomem, preserves_flags)) };
     symbols::backtrace(&mut out, frame, 0);
     for cpu in (0..cpu_count()).filter(|cpu| *cpu != me) {
         remote(cpu).stopped.print(&mut out, cpu);

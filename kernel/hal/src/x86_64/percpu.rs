@@ -30,6 +30,10 @@ pub struct PerCpu {
     pub root: RefCell<Option<Arc<Root>>>,
     /// Interrupt handlers that run.
     pub handlers: Cell<u32>,
+    /// What others wait for from the task that runs; it takes the number along.
+    pub obligations: Cell<u32>,
+    /// An exception of the kernel's own code that is about to be a panic: where it came, and whether interrupts were on.
+    pub fault: Cell<Option<(u64, bool)>>,
     /// Spinning locks that are held here, for the lock checker.
     #[cfg(debug_assertions)]
     pub locks: crate::lock::check::Held,
@@ -39,6 +43,7 @@ pub const SCRATCH: usize = offset_of!(PerCpu, scratch);
 pub const CONTEXT_TOP: usize = offset_of!(PerCpu, context_top);
 pub const KERNEL_SP: usize = offset_of!(PerCpu, kernel_sp);
 pub const PREEMPT: usize = offset_of!(PerCpu, preempt);
+pub const OBLIGATIONS: usize = offset_of!(PerCpu, obligations);
 pub const NUMBER: usize = offset_of!(PerCpu, number);
 pub const RSP0: usize = offset_of!(PerCpu, tables) + Tables::RSP0;
 
@@ -56,6 +61,8 @@ impl PerCpu {
             previous: RefCell::new(None),
             root: RefCell::new(None),
             handlers: Cell::new(0),
+            obligations: Cell::new(0),
+            fault: Cell::new(None),
             #[cfg(debug_assertions)]
             locks: crate::lock::check::Held::new(),
         }
@@ -97,6 +104,19 @@ pub fn preempt_off() {
 pub fn preempt_on() {
     // SAFETY: as above.
     unsafe { asm!("dec dword ptr gs:[{}]", const PREEMPT, options(nostack)) };
+}
+
+/// Counts what the running task owes to others. One instruction, so that it is the same task's from beginning to end.
+#[inline]
+pub fn oblige() {
+    // SAFETY: one read-modify-write of this CPU's counter, which a switch saves and loads.
+    unsafe { asm!("inc dword ptr gs:[{}]", const OBLIGATIONS, options(nostack)) };
+}
+
+#[inline]
+pub fn discharge() {
+    // SAFETY: as above.
+    unsafe { asm!("dec dword ptr gs:[{}]", const OBLIGATIONS, options(nostack)) };
 }
 
 /// What the lock checker asks.

@@ -87,6 +87,11 @@ impl KernelStack {
         Ok(KernelStack { slot, frames })
     }
 
+    /// True when `address` is one of its bytes.
+    pub fn holds(&self, address: u64) -> bool {
+        (self.top() - PAGES as u64 * 4096..self.top()).contains(&address)
+    }
+
     /// One past its highest byte, 16-byte aligned.
     pub fn top(&self) -> u64 {
         STACKS + (self.slot + 1) * SLOT

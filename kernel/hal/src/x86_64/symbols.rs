@@ -46,6 +46,11 @@ fn symbol(address: u64) -> Option<(&'static str, u64)> {
     Some((core::str::from_utf8(name.get(..end)?).ok()?, u64::from(target - word(table, row)?)))
 }
 
+/// The name of the function that holds `address`.
+pub fn name(address: u64) -> Option<&'static str> {
+    symbol(address).map(|(name, _)| name)
+}
+
 /// Prints the function that holds `address`.
 pub fn print(out: &mut impl Write, depth: usize, address: u64) {
     // Nobody is left to tell when the output fails.

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::fpu::FpuState;
 use super::stack::KernelStack;
@@ -53,13 +53,15 @@ unsafe extern "C" {
 /// A stack with the state to go on from, and the program registers that a switch saves.
 pub struct Task {
     /// Kept for as long as the task.
-    _stack: Option<KernelStack>,
+    stack: Option<KernelStack>,
     /// True from when a CPU claims it until after that CPU left its stack.
     on_cpu: AtomicBool,
     /// Saved stack pointer; its CPU's alone while `on_cpu`.
     sp: UnsafeCell<u64>,
     /// Saved while it does not run; its CPU's alone while `on_cpu`.
     user: UnsafeCell<Option<UserState>>,
+    /// What it owes to others, while it does not run.
+    obligations: AtomicU32,
     root: SpinLock<Option<Arc<Root>>>,
     entry: SpinLock<Option<Entry>>,
     /// Sleeping locks that it holds, for the lock checker; its CPU's alone.
@@ -86,10 +88,11 @@ impl Task {
             unsafe { (sp as *mut u64).add(index).write(word) };
         }
         Ok(Task {
-            _stack: Some(stack),
+            stack: Some(stack),
             on_cpu: AtomicBool::new(false),
             sp: UnsafeCell::new(sp),
             user: UnsafeCell::new(user),
+            obligations: AtomicU32::new(0),
             root: SpinLock::new(root),
             entry: SpinLock::new(Some(entry)),
             #[cfg(debug_assertions)]
@@ -115,10 +118,11 @@ impl Task {
     /// The code that runs already, on the boot stack.
     pub fn boot() -> Task {
         Task {
-            _stack: None,
+            stack: None,
             on_cpu: AtomicBool::new(false),
             sp: UnsafeCell::new(0),
             user: UnsafeCell::new(None),
+            obligations: AtomicU32::new(0),
             root: SpinLock::new(None),
             entry: SpinLock::new(None),
             #[cfg(debug_assertions)]
@@ -135,6 +139,14 @@ pub(super) fn with_current<T>(act: impl FnOnce(&Task) -> T) -> Option<T> {
         msr::interrupts_on();
     }
     value
+}
+
+/// True when `sp` lies on the running task's own stack, with so many bytes below it.
+pub(super) fn has_room(sp: u64, bytes: u64) -> bool {
+    with_current(|task| {
+        task.stack.as_ref().is_some_and(|stack| stack.holds(sp) && stack.holds(sp.saturating_sub(bytes)))
+    })
+    .unwrap_or(false)
 }
 
 pub fn current_task() -> Option<Arc<dyn HasTask>> {
@@ -173,6 +185,8 @@ pub fn switch_task(next: Arc<dyn HasTask>) {
         user.fs_base = fs_base();
         user.gs_base = gs_base();
     }
+    from.obligations.store(cpu.obligations.get(), Ordering::Relaxed);
+    cpu.obligations.set(to.obligations.load(Ordering::Relaxed));
     load_root(to.root.lock().clone());
     // SAFETY: the caller claimed `to`, so its cells are this CPU's alone.
     let sp = unsafe {

@@ -346,14 +346,26 @@ extern "C" fn kernel_trap(frame: &mut Registers) {
         MACHINE_CHECK => {
             mce::handle(frame.rip, false);
         }
-        vector => panic!("{} in the kernel at {:#x}, error {:#x}", name(vector), frame.rip, frame.error),
+        vector => {
+            let own_stack = matches!(vector, DEBUG | DOUBLE_FAULT);
+            if !own_stack {
+                remember(frame);
+            }
+            panic!("{} in the kernel at {:#x}, error {:#x}", name(vector), frame.rip, frame.error)
+        }
     }
+}
+
+/// Tells the panic that follows that an exception of the kernel's own code is its reason, and where it came.
+fn remember(frame: &Registers) {
+    percpu::this().fault.set(Some((frame.rip, frame.rflags & msr::INTERRUPTS_ON != 0)));
 }
 
 fn kernel_page_fault(frame: &mut Registers) {
     let address = Virt(msr::read_cr2());
     let Some(fixup) = usercopy::fixup(frame.rip) else {
         let what = if stack::is_guard(address.0) { "kernel stack overflow" } else { "page fault in the kernel" };
+        remember(frame);
         panic!("{what}: address {address}, at {:#x}, error {:#x}", frame.rip, frame.error);
     };
     let interrupts = frame.rflags & msr::INTERRUPTS_ON != 0;

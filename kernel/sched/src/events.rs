@@ -226,10 +226,10 @@ pub(crate) fn moved(thread: &Thread, from: usize, to: usize) {
     }
 }
 
-/// The running thread lets others go first.
+/// The thread that runs on CPU `number` lets others go first.
 #[inline]
-pub(crate) fn yielded() {
-    here().yields.add(1);
+pub(crate) fn yielded(number: usize) {
+    CPUS[number].yields.add(1);
 }
 
 /// A group may run on this CPU no more until its next period, or may again.

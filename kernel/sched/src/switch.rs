@@ -68,6 +68,9 @@ fn pick(me: &Arc<Thread>, mut local: QueueGuard, at: Instant, pass: bool) -> Opt
     let number = cpu::id();
     let cpu = &CPUS[number];
     cpu.need.store(false, Ordering::Relaxed);
+    if pass {
+        events::yielded(number);
+    }
     let mut next = local.queue.pick(at.0, pass);
     if cpu::count() > 1 {
         (local, next) = balance::settle(me, number, local, next, at);
@@ -164,9 +167,6 @@ fn give_way(pass: bool) {
         return;
     }
     let me = current();
-    if pass {
-        events::yielded();
-    }
     switch(&me, local, now(), pass);
 }
 

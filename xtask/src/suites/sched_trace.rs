@@ -1,10 +1,12 @@
 //! `cargo xtask run --sched-trace`: traces of real runs, held against the rules of their format and of what happened.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{Report, booted};
@@ -16,6 +18,7 @@ type Case = (&'static str, fn() -> Result<()>);
 const CASES: &[Case] = &[
     ("two processors", two_processors),
     ("a quota is seen", quota),
+    ("a run that is cut short", cut_short),
     ("a picture", picture),
     ("a file that cannot be made", no_file),
 ];
@@ -36,12 +39,17 @@ fn agent(name: &str, limits: &str) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Runs a script in an agent, and returns what the tool said on standard error.
-fn traced(dir: &Path, script: &str, processors: &str, file: &Path) -> Result<String> {
+/// The tool, about to run a script in an agent.
+fn tool(dir: &Path, script: &str, processors: &str, file: &Path) -> Result<Command> {
     let mut tool = Command::new(std::env::current_exe()?);
     tool.arg("run").arg(dir).args(["--smp", processors, "--timeout", &booted::TIMEOUT.as_secs().to_string()]);
     tool.arg("--sched-trace").arg(file).args(["--", script]).stdin(Stdio::null());
-    let output = tool.output().context("cannot start the tool")?;
+    Ok(tool)
+}
+
+/// Runs a script in an agent to its end, and returns what the tool said on standard error.
+fn traced(dir: &Path, script: &str, processors: &str, file: &Path) -> Result<String> {
+    let output = tool(dir, script, processors, file)?.output().context("cannot start the tool")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{}: {said}", output.status);
     Ok(said)
@@ -88,6 +96,26 @@ fn quota() -> Result<()> {
     let count = |name: &str| events.iter().filter(|event| event.get("name").is_some_and(|other| other == name)).count();
     let (stops, starts) = (count("bounded has used up its quota"), count("bounded has quota again"));
     ensure!(stops > 2 && starts > 2 && stops.abs_diff(starts) <= 1, "stopped {stops} times, went on {starts} times");
+    Ok(())
+}
+
+/// The machine is ended while the agent runs: what came until then is there, and that there is no end is told.
+fn cut_short() -> Result<()> {
+    let dir = agent("cut", "")?;
+    let file = dir.join("trace.json");
+    let script = "sleep 0.1; echo ready; exec sleep 1000";
+    let mut child = tool(&dir, script, "1", &file)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut ready = [0; 5];
+    child.stdout.as_mut().context("no output")?.read_exact(&mut ready)?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process")?;
+    kill_process(pid, Signal::TERM)?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(128 + 15) && said.contains("the end is missing"), "{}: {said}", output.status);
+    let trace: Value = serde_json::from_slice(&fs::read(&file)?).context("the trace is no JSON")?;
+    ensure!(trace.pointer("/otherData/whole") == Some(&Value::Bool(false)), "it says that it is whole");
+    let summary = rules::check(&trace)?;
+    ensure!(summary.ran.contains_key("bash"), "these ran: {:?}", summary.ran);
     Ok(())
 }
 

@@ -224,6 +224,14 @@ mod tests {
                 let expected = model.iter().find(|(_, vruntime)| **vruntime <= limit);
                 assert_eq!(found.map(|key| (key.at, key.id)), expected.map(|(key, _)| *key));
                 assert_eq!(tree.first().map(|node| (node.key.at, node.key.id)), model.keys().next().copied());
+                let (at, id) = (random.below(50), random.below(400));
+                assert_eq!(
+                    tree.get(Key { at, id }).map(|node| (node.key, node.vruntime)),
+                    model.get(&(at, id)).map(|vruntime| (Key { at, id }, *vruntime))
+                );
+                model.iter().take(3).for_each(|((at, id), vruntime)| {
+                    assert_eq!(tree.get(Key { at: *at, id: *id }).map(|node| node.vruntime), Some(*vruntime));
+                });
                 assert_eq!(tree.len(), model.len());
             }
             assert!(tree.remove(Key { at: 1000, id: 1000 }).is_none());

@@ -163,9 +163,10 @@ pub(crate) fn hold(thread: &Thread, context: &UserContext, reason: ExitReason) -
 
 /// Judges what [`hold`] kept, when the agent is not frozen. True when there was something.
 pub(crate) fn judge(thread: &Arc<Thread>) -> bool {
+    // Asked before each return to the program that something waited for: most agents have no such policy.
+    let Some(policy) = thread.process().pids().freezing().policy.get() else { return false };
     let Some(held) = *thread.held.lock() else { return false };
-    let policy = thread.process().pids().freezing().policy.get().filter(|_| !held.judged);
-    match policy.map_or(Judgement::Course, |judge| judge(&held)) {
+    match if held.judged { Judgement::Course } else { policy(&held) } {
         Judgement::Later => {}
         Judgement::Stopped => *thread.held.lock() = Some(HeldFault { judged: true, ..held }),
         Judgement::Course => {

@@ -61,6 +61,14 @@ pub enum Event {
         #[serde(flatten)]
         scene: Scene,
     },
+    /// It was frozen or thawed as we asked.
+    AgentState {
+        agent: String,
+        /// `frozen` or `running`.
+        state: String,
+        /// Processor time that it has used until it stopped.
+        cpu_ns: u64,
+    },
     /// It ended by a fault and will be started anew.
     AgentRestarting {
         agent: String,

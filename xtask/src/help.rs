@@ -30,8 +30,8 @@ Exit codes:
 A line on standard error tells the last four from an agent that exits with the same code.
 
 Standard input, output and error are the agent's: a terminal where they are one, pipes where they are not.
-Keys: all go to the guest, Ctrl-C too. Ctrl-A x ends the machine, Ctrl-A n has every processor write to the
-log where it is, Ctrl-A Ctrl-A types a Ctrl-A.
+Keys: all go to the guest, Ctrl-C too. Ctrl-A x ends the machine, Ctrl-A f freezes the agent and lets it go
+on again, Ctrl-A n has every processor write to the log where it is, Ctrl-A Ctrl-A types a Ctrl-A.
 
 Examples:
   cargo xtask run                                    an interactive shell

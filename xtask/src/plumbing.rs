@@ -163,6 +163,14 @@ impl Carriers {
         }
     }
 
+    /// Asks for the agent to stop, or to go on.
+    pub fn freeze(&mut self, frozen: bool) {
+        if let Some(messages) = &mut self.messages {
+            // Only a guest that is ending does not take it.
+            let _ = writeln!(messages, "{}", serde_json::json!({ "freeze": frozen }));
+        }
+    }
+
     /// Waits until all output of a machine that has ended is out. Not for long where the run was cut short: who reads it may
     /// have stopped doing so.
     pub fn finish(self, cut: bool) {

@@ -13,7 +13,7 @@ use crate::guest::{End, Event, Guest, Mailbox, Message, Outside, Scene};
 use crate::image;
 use crate::machine::{self, Firmware, Machine, Stream};
 use crate::manifest;
-use crate::plumbing::Plumbing;
+use crate::plumbing::{Carriers, Plumbing};
 use crate::runlog::RunLog;
 use crate::signals;
 use crate::terminal::{self, Keys, Typed};
@@ -203,13 +203,21 @@ fn attend(machine: Machine, plumbing: &Plumbing, arguments: &Arguments) -> Resul
             Some(Message::Console(bytes)) => screen.write(&bytes)?,
             Some(Message::Log(line)) => show(&line)?,
             Some(Message::Event(Event::AgentSpawned { .. })) => typist.open(&guest),
-            Some(Message::Event(Event::AgentFrozen { agent, scene })) => tell(&frozen(&agent, &scene)),
+            Some(Message::Event(Event::AgentFrozen { agent, scene })) => {
+                typist.frozen = true;
+                tell(&frozen(&agent, &scene));
+            }
+            Some(Message::Event(Event::AgentState { agent, state, .. })) => {
+                typist.frozen = state == "frozen";
+                let hint = if typist.frozen { "is frozen; Ctrl-A f lets it go on" } else { "goes on" };
+                tell(&[format!("agent {agent} {hint}")]);
+            }
             Some(Message::Event(Event::AgentRestarting { agent, reason, restarts, wait_ms })) => {
                 let reason = reason.unwrap_or(agent);
                 tell(&[format!("agent ended: {reason}; restart {restarts} in {wait_ms} ms")]);
             }
             Some(Message::Event(_)) => {}
-            Some(Message::Outside(Outside::Typed(bytes))) if typist.take(&bytes, &guest) => {}
+            Some(Message::Outside(Outside::Typed(bytes))) if typist.take(&bytes, &guest, &mut carriers) => {}
             Some(Message::Outside(Outside::Typed(_))) => break Some(Cut::User),
             Some(Message::Outside(Outside::Signal(signals::SIGWINCH))) => carriers.resize(),
             // The agent's, who may have something to put in order. A second one is ours.
@@ -271,12 +279,14 @@ struct Typist {
     keys: Keys,
     ready: bool,
     interrupted: bool,
+    /// The agent stands still.
+    frozen: bool,
     held: Vec<u8>,
 }
 
 impl Typist {
     /// Takes what was typed; false when that asks to end the machine.
-    fn take(&mut self, bytes: &[u8], guest: &Guest) -> bool {
+    fn take(&mut self, bytes: &[u8], guest: &Guest, carriers: &mut Carriers) -> bool {
         if bytes.is_empty() {
             return false;
         }
@@ -286,6 +296,7 @@ impl Typist {
                 // Before the agent is there nobody else would hear a Ctrl-C.
                 Typed::Bytes(bytes) if !self.ready && bytes.contains(&CTRL_C) => return false,
                 Typed::Bytes(bytes) => self.held.extend(bytes),
+                Typed::Freeze => carriers.freeze(!self.frozen),
                 // One that does not arrive leaves nothing to see in the log, and that is seen.
                 Typed::Interrupt => drop(guest.monitor("nmi")),
             }

@@ -75,10 +75,12 @@ pub enum Typed {
     Quit,
     /// Ctrl-A n: a non-maskable interrupt, upon which every processor tells where it is.
     Interrupt,
+    /// Ctrl-A f: freeze the agent, or let it go on.
+    Freeze,
 }
 
-/// Finds `Ctrl-A x` (end the machine), `Ctrl-A n` (non-maskable interrupt) and `Ctrl-A Ctrl-A` (a Ctrl-A for the guest) in
-/// what is typed.
+/// Finds `Ctrl-A x` (end the machine), `Ctrl-A f` (freeze or thaw), `Ctrl-A n` (non-maskable interrupt) and `Ctrl-A Ctrl-A` (a
+/// Ctrl-A for the guest) in what is typed.
 #[derive(Default)]
 pub struct Keys {
     escaped: bool,
@@ -96,10 +98,10 @@ impl Keys {
                     done.push(Typed::Quit);
                     return done;
                 }
-                (true, b'n' | b'N') => {
+                (true, b'n' | b'N' | b'f' | b'F') => {
                     self.escaped = false;
                     done.push(Typed::Bytes(std::mem::take(&mut bytes)));
-                    done.push(Typed::Interrupt);
+                    done.push(if byte.eq_ignore_ascii_case(&b'f') { Typed::Freeze } else { Typed::Interrupt });
                 }
                 (true, ESCAPE) => {
                     self.escaped = false;
@@ -129,6 +131,7 @@ mod tests {
         assert_eq!(keys.take(b"\x01"), [bytes(b"")]);
         assert_eq!(keys.take(b"\x01b"), [bytes(b"\x01b")]);
         assert_eq!(keys.take(b"a\x01nb"), [bytes(b"a"), Typed::Interrupt, bytes(b"b")]);
+        assert_eq!(keys.take(b"\x01fb"), [bytes(b""), Typed::Freeze, bytes(b"b")]);
         assert_eq!(keys.take(b"\x01"), [bytes(b"")]);
         assert_eq!(keys.take(b"xyz"), [Typed::Quit]);
     }

@@ -14,6 +14,7 @@ fn the_examples_are_sound() {
         include_str!("../../../examples/faults/agent.toml"),
         include_str!("../../../examples/faults/freeze/agent.toml"),
         include_str!("../../../examples/faults/restart/agent.toml"),
+        include_str!("../../../tests/agents/busy/agent.toml"),
         include_str!("../../../tests/agents/hello/agent.toml"),
         include_str!("../../../tests/agents/provoke/agent.toml"),
     ] {

@@ -34,6 +34,15 @@ enum Event<'a> {
         #[serde(flatten)]
         scene: &'a Scene,
     },
+    /// The host asked for it: it stands still, or goes on.
+    AgentState {
+        agent: &'a str,
+        id: String,
+        /// `frozen` or `running`.
+        state: &'static str,
+        /// Processor time that it has used until it stopped.
+        cpu_ns: u64,
+    },
     /// It ended by a fault, and will be started anew.
     AgentRestarting {
         agent: &'a str,
@@ -72,6 +81,11 @@ impl Control {
     pub fn frozen(&mut self, agent: &str, id: AgentId, scene: &Scene) {
         scene.maps.chunks(MAPS_A_LINE).for_each(|maps| self.send(&Event::AgentMap { agent, maps }));
         self.send(&Event::AgentFrozen { agent, id: id.to_string(), scene });
+    }
+
+    pub fn state(&mut self, agent: &str, id: AgentId, frozen: bool, cpu_ns: u64) {
+        let state = if frozen { "frozen" } else { "running" };
+        self.send(&Event::AgentState { agent, id: id.to_string(), state, cpu_ns });
     }
 
     /// `restarts` counts the start that is to come.

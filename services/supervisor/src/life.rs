@@ -1,9 +1,12 @@
 //! The agent from its first start to its last end, with what its fault policy asks for in between.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use aios_abi::native::agent::{AgentExitRecord, AgentId, ExitKind};
+use aios_abi::Errno;
+use aios_abi::native::agent::{AgentExitRecord, AgentId, AgentState, ExitKind};
 use aios_manifest::{FaultPolicy, Manifest};
 
 use crate::cmdline::Cmdline;
@@ -20,8 +23,55 @@ pub struct Last {
     pub end: End,
 }
 
+/// The agent that runs now, for those who want something of it.
+pub struct Lives {
+    name: String,
+    /// 0 while there is none.
+    id: AtomicU64,
+}
+
+impl Lives {
+    pub fn of(manifest: &Manifest) -> Arc<Lives> {
+        Arc::new(Lives { name: manifest.name.clone(), id: AtomicU64::new(0) })
+    }
+
+    fn set(&self, id: AgentId) {
+        self.id.store(id.raw(), Ordering::Relaxed);
+    }
+
+    /// Stops it, or lets it go on, and tells the host.
+    pub fn set_frozen(&self, frozen: bool) {
+        let Some(id) = AgentId::from_raw(self.id.load(Ordering::Relaxed)) else { return };
+        let mut control = Control::open();
+        // What it had used when it went on, or has used now that it stopped.
+        let before = native::info(id);
+        let done = if frozen { native::freeze(id) } else { native::thaw(id) };
+        let told = match (done, before) {
+            (Ok(()), before) => {
+                if frozen {
+                    native::info(id)
+                } else {
+                    before
+                }
+            }
+            // It was so before.
+            (Err(Errno::EBUSY), Ok(before)) if (AgentState::from_u32(before.state) == AgentState::Frozen) == frozen => {
+                Ok(before)
+            }
+            (Err(errno), _) => Err(errno),
+        };
+        match told {
+            Ok(info) => control.state(&self.name, id, frozen, info.cpu_ns),
+            Err(errno) => {
+                let what = if frozen { "frozen" } else { "thawed" };
+                control.log(&format!("aios: agent {} cannot be {what}: {errno}", self.name));
+            }
+        }
+    }
+}
+
 /// Spawns the agent and stays with it.
-pub fn live(manifest: &Manifest, cmdline: &Cmdline, streams: &mut Streams) -> Result<Last, Error> {
+pub fn live(manifest: &Manifest, cmdline: &Cmdline, streams: &mut Streams, lives: &Lives) -> Result<Last, Error> {
     let mut advice = match manifest.fault {
         FaultPolicy::Restart(rule) => Some(Backoff::new(rule)),
         FaultPolicy::Kill | FaultPolicy::Freeze => None,
@@ -29,6 +79,7 @@ pub fn live(manifest: &Manifest, cmdline: &Cmdline, streams: &mut Streams) -> Re
     let mut restarts = 0;
     loop {
         let id = spawn::spawn(manifest, cmdline, streams, restarts)?;
+        lives.set(id);
         if advice.is_none() {
             streams.hand_over();
         }

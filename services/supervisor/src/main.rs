@@ -53,10 +53,11 @@ fn run() -> Result<(), Error> {
         mounts::shared("share", mounts::SHARE, false)?;
     }
     let mut streams = Streams::open(&cmdline)?;
+    let lives = life::Lives::of(&manifest);
     if cmdline.control {
-        streams::obey(&streams.console)?;
+        streams::obey(&streams.console, lives.clone())?;
     }
-    let last = life::live(&manifest, &cmdline, &mut streams)?;
+    let last = life::live(&manifest, &cmdline, &mut streams, &lives)?;
     streams.flush();
     reap();
     Control::open().exited(&manifest.name, last.id, &last.end);

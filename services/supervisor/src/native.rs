@@ -105,6 +105,18 @@ pub fn kill(id: AgentId) -> Result<(), Errno> {
     unsafe { call(number::AGENT_KILL, [id.raw(), 0, 0]) }.map(|_| ())
 }
 
+/// AgentFreeze.
+pub fn freeze(id: AgentId) -> Result<(), Errno> {
+    // SAFETY: AgentFreeze neither reads nor writes our memory.
+    unsafe { call(number::AGENT_FREEZE, [id.raw(), 0, 0]) }.map(|_| ())
+}
+
+/// AgentThaw.
+pub fn thaw(id: AgentId) -> Result<(), Errno> {
+    // SAFETY: AgentThaw neither reads nor writes our memory.
+    unsafe { call(number::AGENT_THAW, [id.raw(), 0, 0]) }.map(|_| ())
+}
+
 /// AgentInfo.
 pub fn info(id: AgentId) -> Result<AgentInfo, Errno> {
     let mut info = AgentInfo::default();
@@ -198,6 +210,6 @@ mod tests {
         assert_eq!((failure.errno, failure.to_string()), (Errno::ENOSYS, Errno::ENOSYS.to_string()));
         let id = AgentId::new(1, 1);
         assert_eq!((wait(id).err(), info(id).err()), (Some(Errno::ENOSYS), Some(Errno::ENOSYS)));
-        assert_eq!(kill(id), Err(Errno::ENOSYS));
+        assert_eq!((kill(id), freeze(id), thaw(id)), (Err(Errno::ENOSYS), Err(Errno::ENOSYS), Err(Errno::ENOSYS)));
     }
 }

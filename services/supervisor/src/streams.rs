@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::cmdline::{Cmdline, Stderr, Window};
 use crate::error::{Context, Error};
+use crate::life::Lives;
 
 /// Ports of the host's streams and of its messages to us.
 const STDIN: &str = "/dev/vport0p1";
@@ -126,25 +127,32 @@ impl Read for UntilEnd {
     }
 }
 
-/// Does what the host asks for while the agent runs: one JSON object a line.
-pub fn obey(console: &File) -> Result<(), Error> {
+/// Does what the host asks for while the agents of `lives` run: one JSON object a line.
+pub fn obey(console: &File, lives: Arc<Lives>) -> Result<(), Error> {
     let port = open(OpenOptions::new().read(true), MESSAGES)?;
     let console = console.try_clone().context("cannot use the console twice")?;
     start("host", move || {
         for line in BufReader::new(port).split(b'\n') {
             let Ok(line) = line else { break };
-            if let Ok(message) = serde_json::from_slice::<Message>(&line) {
-                resize(&console, message.window);
+            // Others than these are for supervisors to come.
+            let Ok(message) = serde_json::from_slice::<Message>(&line) else { continue };
+            match message {
+                Message::Window(window) => resize(&console, window),
+                Message::Freeze(frozen) => lives.set_frozen(frozen),
             }
         }
     })?;
     Ok(())
 }
 
-/// A message of the host. There is one kind: the window has a new size.
+/// A message of the host.
 #[derive(Deserialize)]
-struct Message {
-    window: Window,
+#[serde(rename_all = "kebab-case")]
+enum Message {
+    /// The window has a new size.
+    Window(Window),
+    /// The agent is to stop, or to go on.
+    Freeze(bool),
 }
 
 fn resize(console: &File, window: Window) {
@@ -225,7 +233,8 @@ mod tests {
     #[test]
     fn messages_have_the_form_that_the_host_sends() {
         let message: Message = serde_json::from_str("{\"window\":{\"rows\":50,\"columns\":132}}").unwrap();
-        assert_eq!(message.window, Window { rows: 50, columns: 132 });
+        assert!(matches!(message, Message::Window(Window { rows: 50, columns: 132 })));
+        assert!(matches!(serde_json::from_str("{\"freeze\":true}"), Ok(Message::Freeze(true))));
         assert!(serde_json::from_str::<Message>("{\"other\":1}").is_err());
     }
 }

@@ -1,10 +1,13 @@
 //! What becomes of an agent whose programs do what the processor refuses, by the policy of its manifest.
 
+use std::io::Write;
+use std::time::Instant;
+
 use anyhow::{Context, Result, bail};
 
 use super::{Report, booted};
 use crate::guest::{Event, Guest, Message, Scene};
-use crate::machine::Machine;
+use crate::machine::{Machine, Stream};
 use crate::paths;
 
 type Check = fn(&Machine) -> Result<()>;
@@ -34,16 +37,66 @@ pub fn run(report: &mut Report) -> Result<()> {
         let machine = machine.word("aios.share").word(format!("aios.args={argument}")).cpus(cpus);
         cases.push(Case { name, machine, check });
     }
+    for (name, cpus) in [("frozen and thawed", 1), ("frozen and thawed smp=4", 4)] {
+        let machine = booted::machine("base", &paths::root().join("tests/agents/busy"))?;
+        let machine = machine.stream(Stream::Messages).word("aios.control").cpus(cpus);
+        cases.push(Case { name, machine, check: thawed });
+    }
     report.each(&cases, |case| case.name.to_owned(), |case| (case.check)(&case.machine));
     Ok(())
+}
+
+/// While it is frozen no thread of it runs, whatever it did; thawed, all go on, and what was typed meanwhile is there.
+fn thawed(machine: &Machine) -> Result<()> {
+    let mut guest = Guest::start(machine)?;
+    guest.expect("busy", booted::TIMEOUT)?;
+    let mut host = guest.stream(Stream::Messages).context("there is no way to the supervisor")?;
+    let mut last = 0;
+    for round in 0..5 {
+        let mut frozen = || {
+            writeln!(host, "{}", serde_json::json!({ "freeze": true }))?;
+            state(&mut guest, "frozen")
+        };
+        // The last thread to stop may still be on its way to sleep, in the kernel, when all are known to have stopped.
+        let readings: Vec<u64> = (0..20).map(|_| frozen()).collect::<Result<_>>()?;
+        let stopped = readings.last().copied().unwrap_or_default();
+        if readings.iter().rev().take(10).any(|reading| *reading != stopped) {
+            bail!("round {round}: a frozen agent uses the processor: {readings:?}");
+        }
+        if round == 4 {
+            guest.send(b"stop now\r");
+        }
+        writeln!(host, "{}", serde_json::json!({ "freeze": false }))?;
+        let before = state(&mut guest, "running")?;
+        if stopped != before || stopped <= last {
+            bail!("round {round}: {last} ns, frozen after {stopped} ns, thawed after {before} ns of processor time");
+        }
+        last = stopped;
+    }
+    guest.expect("heard: stop now", booted::TIMEOUT)?;
+    let end = guest.finish(booted::TIMEOUT)?;
+    booted::expect_code(&booted::ended(&guest, end)?, 0)
+}
+
+/// Processor time when the supervisor says that the agent is in `wanted`.
+fn state(guest: &mut Guest, wanted: &str) -> Result<u64> {
+    let deadline = Instant::now() + booted::TIMEOUT;
+    while !guest.is_over() && Instant::now() < deadline {
+        if let Some(Message::Event(Event::AgentState { state, cpu_ns, .. })) = guest.next(deadline)
+            && state == wanted
+        {
+            return Ok(cpu_ns);
+        }
+    }
+    bail!("the agent did not become {wanted}; the log ends with:\n{}", guest.last_lines(20))
 }
 
 /// A whole run, with the supervisor's messages.
 fn watch(machine: &Machine) -> Result<(booted::Ended, Vec<Event>)> {
     let mut guest = Guest::start(machine)?;
     let mut events = Vec::new();
-    let deadline = std::time::Instant::now() + booted::TIMEOUT;
-    while !guest.is_over() && std::time::Instant::now() < deadline {
+    let deadline = Instant::now() + booted::TIMEOUT;
+    while !guest.is_over() && Instant::now() < deadline {
         if let Some(Message::Event(event)) = guest.next(deadline) {
             events.push(event);
         }

@@ -38,8 +38,8 @@ def flaky():
     print("faults: well again", flush=True)
 
 
-def child():
-    ended = subprocess.run([sys.executable, sys.argv[0], "null-write"]).returncode
+def child(case="null-write"):
+    ended = subprocess.run([sys.executable, sys.argv[0], case]).returncode
     print(f"faults: the child ended with {ended}, and its parent goes on", flush=True)
 
 
@@ -56,7 +56,9 @@ CASES = {
     "stack-overflow": lambda: execute(CALL_ITSELF),
     "in-a-thread": lambda: threading.Thread(target=ctypes.memset, args=(0, 1, 1)).start(),
     "memory": fill_memory,
+    "abort": os.abort,
     "child": child,
+    "child-abort": lambda: child("abort"),
     "flaky": flaky,
 }
 

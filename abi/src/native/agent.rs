@@ -172,6 +172,8 @@ wire_enum! {
         Breakpoint = 19 "breakpoint",
         /// Memory was there to be had by right, but the agent's limit or the machine had none left.
         OutOfMemory = 20 "out of memory",
+        /// The program gave itself up: `abort`.
+        Abort = 21 "abort",
         Other = 99 "unknown fault",
     }
 }
@@ -316,6 +318,7 @@ impl FaultRecord {
             | FaultKind::FloatingPoint
             | FaultKind::Alignment
             | FaultKind::Breakpoint
+            | FaultKind::Abort
             | FaultKind::Other => None,
             // Refused as an instruction, the processor keeps the address to itself; refused as a page, it is told.
             FaultKind::NonCanonical => Some(self.address).filter(|address| *address != 0),

@@ -181,19 +181,23 @@ impl Agent {
         let cpu_ns = self.end_all_processes();
         let namespace = self.namespace.lock().take();
         drop(namespace);
-        let (reason, killed) = match (self.stop.fault(), *self.killed.lock()) {
-            // It was stopped for a fault, and never went on: by that it ended.
-            (Some(fault), None | Some(Killed::Verb(_))) => (fault.reason, None),
-            (_, killed) => (reason, killed),
-        };
-        let record = record::exit_record(self, &reason, killed, cpu_ns);
-        *self.exit.lock() = Some(record);
+        *self.exit.lock() = Some(self.record(&reason, cpu_ns));
         // Dying since `first_process_ended`.
         let _dead = self.advance(Event::Gone);
         shortage::given_back();
         if !self.tell_parent() {
             table::release(self.id());
         }
+    }
+
+    /// How it ended, when its first process did for `reason`.
+    pub(crate) fn record(&self, reason: &ExitReason, cpu_ns: u64) -> AgentExitRecord {
+        let (reason, killed) = match (self.stop.fault(), *self.killed.lock()) {
+            // It was stopped for a fault, and never went on: by that it ended.
+            (Some(fault), None | Some(Killed::Verb(_))) => (fault.reason, None),
+            (_, killed) => (*reason, killed),
+        };
+        record::exit_record(self, &reason, killed, cpu_ns)
     }
 
     /// Lets the agent that spawned this one look; false where there is none.

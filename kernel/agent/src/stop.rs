@@ -130,4 +130,39 @@ mod tests {
         assert_eq!(agent.kill(0), Ok(()));
         assert_eq!(agent.judge(&fault()), Judgement::Course);
     }
+
+    #[test]
+    fn killed_while_it_is_stopped_it_ended_by_its_fault() {
+        let agent = World::new().parent;
+        agent.advance(Event::Start).expect("started");
+        let record = |agent: &Agent| {
+            let record = agent.record(&ExitReason::signaled(9), 0);
+            (ExitKind::from_u32(record.kind), record.signal)
+        };
+        assert_eq!(agent.judge(&fault()), Judgement::Stopped);
+        assert_eq!(agent.kill(0), Ok(()));
+        assert_eq!(record(&agent), (ExitKind::Signaled, SIGSEGV as i32));
+        // It went on: the fault is past.
+        let agent = World::new().parent;
+        agent.advance(Event::Start).expect("started");
+        assert_eq!((agent.judge(&fault()), agent.thaw()), (Judgement::Stopped, Ok(())));
+        assert_eq!(agent.kill(0), Ok(()));
+        assert_eq!(record(&agent), (ExitKind::Killed, 9));
+    }
+
+    #[test]
+    fn a_failure_of_the_kernel_is_in_the_record_and_the_first_agent_is_not_ended_for_it() {
+        let first = World::new().parent;
+        assert!(!first.end_for_kernel_fault("x".into()));
+        assert_eq!(first.state(), AgentState::Created);
+        let child = World::child_of(&first);
+        child.advance(Event::Start).expect("started");
+        assert!(child.end_for_kernel_fault("kernel fault in fs: oh".into()));
+        assert_eq!(child.state(), AgentState::Dying);
+        // Of a second thread: the first failure is told.
+        assert!(child.end_for_kernel_fault("another".into()));
+        let record = child.record(&ExitReason::signaled(9), 0);
+        assert_eq!(ExitKind::from_u32(record.kind), ExitKind::KernelFault);
+        assert_eq!(aios_abi::native::agent::field_text(&record.reason), "child: kernel fault in fs: oh");
+    }
 }

@@ -287,6 +287,24 @@ mod tests {
         assert!(find(&&memory).is_some());
     }
 
+    /// A header that somebody made, with the right checksums, and nonsense in it.
+    #[test]
+    fn a_forged_header_can_lie_and_do_nothing_else() {
+        let memory = Memory::new();
+        let keeper = Keeper::new(&memory);
+        for written in [0, 1, RING as u64 - 1, RING as u64, RING as u64 + 1, u64::MAX] {
+            keeper.written.store(written, Ordering::Relaxed);
+            keeper.write_header();
+            let found = find(&&memory).expect("a log");
+            assert!(found.text.len() as u64 <= written.min(RING as u64), "{written}");
+        }
+        for ending in [0, 4, u32::MAX] {
+            keeper.ending.store(ending, Ordering::Relaxed);
+            keeper.write_header();
+            assert!(find(&&memory).is_none(), "{ending}");
+        }
+    }
+
     #[test]
     fn a_line_that_a_panic_tore_is_mended() {
         let memory = Memory::new();

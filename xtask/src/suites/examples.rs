@@ -27,6 +27,7 @@ const FAULTS: &[(&str, i32, &str)] = &[
     ("privileged", 139, "privileged or malformed instruction (pc 0x"),
     ("divide", 136, "division by zero or overflow (pc 0x"),
     ("stack-overflow", 139, "stack overflow at 0x"),
+    ("abort", 139, "privileged or malformed instruction (pc 0x"),
     ("in-a-thread", 139, "null write at 0x0 (pc 0x"),
 ];
 

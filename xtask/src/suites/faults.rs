@@ -10,6 +10,9 @@ use crate::guest::{Event, Guest, Message, Scene};
 use crate::machine::{Machine, Stream};
 use crate::paths;
 
+const SIGABRT: u32 = 6;
+const SIGSEGV: u32 = 11;
+
 type Check = fn(&Machine) -> Result<()>;
 
 /// Case, directory below `examples/faults`, argument, processors.
@@ -17,6 +20,7 @@ const CASES: &[(&str, &str, &str, u32, Check)] = &[
     ("frozen", "freeze", "null-write", 1, frozen),
     ("frozen smp=4", "freeze", "in-a-thread", 4, frozen_among_threads),
     ("frozen for a child", "freeze", "child", 2, frozen_for_a_child),
+    ("frozen for an abort", "freeze", "child-abort", 1, frozen_for_an_abort),
     ("child without a policy", ".", "child", 1, child),
     ("restarted", "restart", "flaky", 1, restarted),
     ("given up", "restart", "divide", 2, given_up),
@@ -106,9 +110,9 @@ fn watch(machine: &Machine) -> Result<(booted::Ended, Vec<Event>)> {
 }
 
 /// An agent that was frozen, shown and ended.
-fn scene(machine: &Machine) -> Result<(booted::Ended, Scene)> {
+fn scene(machine: &Machine, signal: u32) -> Result<(booted::Ended, Scene)> {
     let (ended, events) = watch(machine)?;
-    booted::expect_code(&ended, 139)?;
+    booted::expect_code(&ended, 128 + signal as i32)?;
     let mut scenes = events.into_iter().filter_map(|event| match event {
         Event::AgentFrozen { scene, .. } => Some(scene),
         _ => None,
@@ -116,6 +120,9 @@ fn scene(machine: &Machine) -> Result<(booted::Ended, Scene)> {
     let scene = scenes.next().context("no frozen agent was shown")?;
     if scenes.next().is_some() {
         bail!("more than one stop was shown");
+    }
+    if scene.signal != signal {
+        bail!("signal {}", scene.signal);
     }
     if ended.reason.as_deref() != Some(scene.reason.as_str()) {
         bail!("shown for `{}`, and ended for {:?}", scene.reason, ended.reason);
@@ -146,13 +153,13 @@ fn holds(line: &str, address: u64) -> bool {
 }
 
 fn frozen(machine: &Machine) -> Result<()> {
-    let (_, scene) = scene(machine)?;
+    let (_, scene) = scene(machine, SIGSEGV)?;
     expect(&scene, 1, 1)
 }
 
 /// All threads stop, and the one that did it is named.
 fn frozen_among_threads(machine: &Machine) -> Result<()> {
-    let (_, scene) = scene(machine)?;
+    let (_, scene) = scene(machine, SIGSEGV)?;
     if scene.thread != 2 {
         bail!("thread {} was named instead of thread 2", scene.thread);
     }
@@ -161,16 +168,25 @@ fn frozen_among_threads(machine: &Machine) -> Result<()> {
 
 /// The fault of any process stops the agent; its parent has not noticed anything.
 fn frozen_for_a_child(machine: &Machine) -> Result<()> {
-    let (ended, scene) = scene(machine)?;
+    let (ended, scene) = scene(machine, SIGSEGV)?;
     if ended.console.contains("the child ended") {
         bail!("the child's parent went on:\n{}", ended.console);
     }
     expect(&scene, 2, 2)
 }
 
+/// A program that gives itself up is as broken as one that the processor stops.
+fn frozen_for_an_abort(machine: &Machine) -> Result<()> {
+    let (_, scene) = scene(machine, SIGABRT)?;
+    if !scene.reason.contains(": abort (pc 0x") {
+        bail!("the reason does not tell of an abort: {}", scene.reason);
+    }
+    expect(&scene, 2, 2)
+}
+
 fn expect(scene: &Scene, processes: u32, threads: u32) -> Result<()> {
-    if (scene.signal, scene.processes, scene.threads) != (11, processes, threads) {
-        bail!("signal {}, {} processes, {} threads", scene.signal, scene.processes, scene.threads);
+    if (scene.processes, scene.threads) != (processes, threads) {
+        bail!("{} processes, {} threads", scene.processes, scene.threads);
     }
     Ok(())
 }

@@ -37,6 +37,15 @@ impl World {
         World { parent: Agent::new(None, domain, pids, namespace.clone()).expect("agent"), namespace }
     }
 
+    /// An agent that `parent` spawned.
+    pub fn child_of(parent: &Arc<Agent>) -> Arc<Agent> {
+        let (id, name) = (AgentId::new(2, 1), String::from("child"));
+        let domain = Domain::new(id, name, Rights::NONE, Limits::NONE, Some(parent.domain())).expect("domain");
+        let files = tmpfs::create(domain.memory(), tmpfs::Options::default()).expect("tmpfs");
+        let pids = Pids::new(domain.clone());
+        Agent::new(Some(parent.id()), domain, pids, Namespace::new(files, b"none", 0)).expect("agent")
+    }
+
     fn inside<T>(&self, act: impl FnOnce(&Context<'_>) -> T) -> T {
         let (root, credentials) = (self.namespace.root(), Credentials::root());
         act(&Context { namespace: &self.namespace, root: &root, cwd: &root, credentials: &credentials, umask: 0 })

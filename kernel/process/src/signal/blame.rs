@@ -23,6 +23,10 @@ pub(super) fn out_of_memory(thread: &Thread, pc: u64, address: Virt) -> FaultRec
     record(thread, FaultKind::OutOfMemory, address.0, pc)
 }
 
+pub(super) fn abort(thread: &Thread, pc: u64) -> FaultRecord {
+    record(thread, FaultKind::Abort, 0, pc)
+}
+
 /// Blames an access to memory.
 pub(super) fn memory(
     thread: &Thread,

@@ -42,6 +42,7 @@ pub fn deliver(thread: &Arc<Thread>, context: &mut UserContext) {
         let action = handlers.get(signal);
         match action.handler {
             SIG_IGN => {}
+            SIG_DFL if fault::gave_itself_up(thread, &info) => fault::abort(thread, context),
             SIG_DFL => default(thread, signal, forced, continued),
             _ => {
                 if action.flags & sa_flags::SA_RESETHAND != 0 {

@@ -14,6 +14,7 @@ use kernel_hal::usermem::Access;
 use kernel_mm::{FaultError, SegvCode};
 
 use super::blame;
+use super::send::is_protected;
 use super::set::bit;
 use super::state::TrapInfo;
 use crate::Thread;
@@ -143,6 +144,23 @@ pub(super) fn frame_fault(thread: &Arc<Thread>, context: &UserContext, at: Virt)
     raise(thread, context, Siginfo::kernel(SIGSEGV), || {
         Some(blame::memory(thread, context.regs.rip, context.regs.rsp, at, Access::Write, error))
     });
+}
+
+/// True for the signal by which a program ends itself when it finds that it is broken (`abort(3)`). The agent's first process is
+/// not ended by it, as on Linux; its `abort` then ends in an instruction that the processor refuses.
+pub(super) fn gave_itself_up(thread: &Thread, info: &Siginfo) -> bool {
+    let process = thread.process();
+    let own = info.code == si_code::SI_TKILL && info.pid() == process.pid();
+    info.signo as u32 == SIGABRT && own && !is_protected(process)
+}
+
+/// The program gave itself up, and handles no signal for it: a fault like those that the processor finds.
+pub(super) fn abort(thread: &Arc<Thread>, context: &UserContext) {
+    let fault = blame::abort(thread, context.regs.rip);
+    let reason = ExitReason { fault: Some(fault), ..ExitReason::signaled(SIGABRT) };
+    if !freeze::hold(thread, context, reason) {
+        end(thread, reason);
+    }
 }
 
 /// Raises a signal in the calling thread that it cannot put off: blocked or ignored, it ends the process.
